@@ -1,0 +1,58 @@
+import type { ModelInfo, ModelListing, VerifyReport } from './modelInfo.ts';
+import type { AttributionMethod, HeadDetail, LensTable, TraceDocument } from './traceDocument.ts';
+
+/** Token text → weight, as a person writes it: `{" she": 1, " he": -1}`. */
+export type ObservableSpec = Readonly<Record<string, number>>;
+
+/** A question about one prompt. Equal questions hit the activation cache of the engine. */
+export interface TraceRequest {
+  /** Catalogue id, absolute folder, or absolute `.gguf` path. */
+  readonly model: string;
+  readonly prompt: string;
+  /** Absent: first minus second most likely next token. */
+  readonly observable?: ObservableSpec;
+  /** 0-based; negative counts from the end; absent: last. */
+  readonly position?: number;
+  readonly method: AttributionMethod;
+  /** How many next-token candidates to return; default 10. */
+  readonly top?: number;
+}
+
+/** How one key of an observable tokenizes, for diagnostics at the word. */
+export interface TermCheck {
+  readonly text: string;
+  /** Single tokens are usable; anything else is refused with the split shown. */
+  readonly pieces: readonly { readonly id: number; readonly text: string }[];
+  /** A spelling that is a single token (usually with a leading space), if there is one. */
+  readonly suggestion: string | null;
+}
+
+/** Requests that the engine process answers. Host and CLI are the callers. */
+export interface EngineRequests {
+  'models.list': { params: null; result: readonly ModelListing[] };
+  /** Reads headers only. */
+  'models.info': { params: { model: string }; result: ModelInfo };
+  /** Downloads a catalogue entry; resumes a broken download; checks the sha256. Progress in bytes. */
+  'models.pull': { params: { id: string }; result: ModelInfo };
+  /** Validates a local folder or `.gguf` file and remembers it in the list. */
+  'models.add': { params: { path: string }; result: ModelInfo };
+  'models.verify': { params: { model: string }; result: VerifyReport };
+  /** Opens the model (progress by layer) so that the next request is fast. */
+  'models.load': { params: { model: string }; result: ModelInfo };
+  checkTerms: { params: { model: string; terms: readonly string[] }; result: readonly TermCheck[] };
+  trace: { params: TraceRequest; result: TraceDocument };
+  lens: { params: { request: TraceRequest; positions: readonly number[] }; result: LensTable };
+  head: {
+    params: { request: TraceRequest; layer: number; head: number; source: number };
+    result: HeadDetail;
+  };
+}
+
+export type EngineMethod = keyof EngineRequests;
+
+/** Sent once by the engine process after start. */
+export interface EngineHello {
+  readonly version: string;
+  readonly pid: number;
+  readonly threads: number;
+}
