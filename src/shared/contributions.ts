@@ -1,0 +1,70 @@
+/**
+ * Names that package.json declares and the code uses: typed once, here. A tidy test compares the two.
+ */
+
+export const promptLanguageId = 'mechanist-prompt';
+export const tracePanelType = 'mechanist.tracePanel';
+
+/** Where a command acts: a prompt of a file, and perhaps one token of it. Sent by CodeLens, hovers and tests. */
+export interface PromptTarget {
+  /** Document, as `vscode.Uri.toString()`. */
+  readonly uri: string;
+  /** 0-based prompt of the file. */
+  readonly prompt: number;
+  /** 0-based token of the prompt. */
+  readonly token?: number;
+}
+
+/** Command id → what it is given; undefined where it acts on the active editor when called from the palette. */
+export interface Commands {
+  'mechanist.tracePrompt': PromptTarget | undefined;
+  'mechanist.changeObservable': PromptTarget | undefined;
+  'mechanist.changeMethod': PromptTarget | undefined;
+  'mechanist.addModel': undefined;
+  'mechanist.chooseModel': PromptTarget | undefined;
+  /** `id` of a catalogue entry that is named by a prompt file and not on this machine. */
+  'mechanist.downloadModel': { readonly id: string } | undefined;
+  'mechanist.copyTrace': PromptTarget | undefined;
+  'mechanist.openTraceAtToken': PromptTarget;
+  'mechanist.showLog': undefined;
+  'mechanist.restartEngine': undefined;
+}
+
+export type CommandId = keyof Commands;
+
+/** Title of each command, without the category "Mechanist". */
+export const commandTitles: Readonly<Record<CommandId, string>> = {
+  'mechanist.tracePrompt': 'Trace Prompt',
+  'mechanist.changeObservable': 'Change Observable',
+  'mechanist.changeMethod': 'Change Method',
+  'mechanist.addModel': 'Add Model',
+  'mechanist.chooseModel': 'Choose Model',
+  'mechanist.downloadModel': 'Download Model',
+  'mechanist.copyTrace': 'Copy Trace as JSON',
+  'mechanist.openTraceAtToken': 'Open Trace at This Token',
+  'mechanist.showLog': 'Show Log',
+  'mechanist.restartEngine': 'Restart Engine',
+};
+
+/** Setting (without the prefix `mechanist.`) → its default. */
+export const settingDefaults = {
+  model: 'smollm2-135m',
+  fallbackModel: 'small-world',
+  method: 'direct' as 'direct' | 'occlusion',
+  'tint.enabled': true,
+  'engine.threads': 0,
+  'engine.activationCacheMB': 512,
+  cacheFolder: '',
+  updateDelayMs: 300,
+} as const satisfies Record<string, string | number | boolean>;
+
+export type SettingId = keyof typeof settingDefaults;
+
+/** Opacity of the five steps of a token's tint, weakest first: at .62 text still has a contrast of 5.2. */
+export const tokenTintAlphas = [0.1, 0.22, 0.35, 0.48, 0.62] as const;
+
+/** Ids of the colours of a token's tint, weakest first. */
+export const tokenColors = {
+  positive: tokenTintAlphas.map((_, i) => `mechanist.token.positive${i + 1}`),
+  negative: tokenTintAlphas.map((_, i) => `mechanist.token.negative${i + 1}`),
+} as const;
