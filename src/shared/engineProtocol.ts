@@ -56,3 +56,18 @@ export interface EngineHello {
   readonly pid: number;
   readonly threads: number;
 }
+
+/** What the engine process is started with: one JSON argument. All paths are absolute. */
+export interface EngineSettings {
+  readonly version: string;
+  /** Downloaded and prepared models; shared with the command line. */
+  readonly cacheDir: string;
+  /** The `models` folder of the installation: `catalogue.json`, bundled models, `reference/`. */
+  readonly bundledDir: string;
+  /** Threads for inference; 0: as many as the machine has cores. */
+  readonly threads: number;
+  /** Limit of remembered activations, in bytes. */
+  readonly activationCacheBytes: number;
+  /** Hub or mirror; absent: `HF_ENDPOINT`, else https://huggingface.co. */
+  readonly hubUrl?: string;
+}
