@@ -1,0 +1,297 @@
+import type { ModelConfig, RotaryPositions } from '../models/modelConfig.ts';
+import type { BlockWeights, LinearWeights } from '../models/modelWeights.ts';
+import { GraphBuilder, type GraphBytes, MICROSOFT } from './graphBuilder.ts';
+import { type BlockHook, hookExists, innerDims, isAttentionMap } from './hookPoints.ts';
+
+/**
+ * Inputs of a block graph.
+ * `x` `[batch, new, d_model]`: resid_pre of the new positions. `pastKeys`, `pastValues` `[batch or 1, kvHead, past, d_head]`:
+ * rotated keys and values of the positions before them (past may be 0). `mask` `[batch or 1, 1, new, past + new]` is added
+ * to the scores. `cos`, `sin` `[batch or 1, new, 1, rotaryDims / 2]` for rotary models.
+ */
+export const BLOCK_INPUTS = {
+  x: 'x',
+  pastKeys: 'past.keys',
+  pastValues: 'past.values',
+  mask: 'mask',
+  cos: 'cos',
+  sin: 'sin',
+} as const;
+
+/** Outputs of a block graph: resid_post, and keys (rotated) and values of the new positions `[batch, kvHead, new, d_head]`. */
+export const BLOCK_OUTPUTS = { y: 'y', keys: 'keys', values: 'values' } as const;
+
+/** Hooks that a block graph can return. resid_pre and resid_post are its input and output; results need W_O by head. */
+export function graphHooks(config: ModelConfig): BlockHook[] {
+  const hooks: readonly BlockHook[] = [
+    'ln1.hook_scale',
+    'ln1.hook_normalized',
+    'attn.hook_q',
+    'attn.hook_k',
+    'attn.hook_v',
+    'attn.hook_rot_q',
+    'attn.hook_rot_k',
+    'attn.hook_attn_scores',
+    'attn.hook_pattern',
+    'attn.hook_z',
+    'hook_attn_out',
+    'hook_resid_mid',
+    'ln2.hook_scale',
+    'ln2.hook_normalized',
+    'mlp.hook_pre',
+    'mlp.hook_pre_linear',
+    'mlp.hook_post',
+    'hook_mlp_out',
+  ];
+  return hooks.filter((hook) => hookExists({ kind: 'block', layer: 0, hook }, config));
+}
+
+/** The input that says which of the new positions a hook's output holds: int64 `[rows]`, may be empty. */
+export function rowsInput(hook: BlockHook): string {
+  return `${hook}.rows`;
+}
+
+/**
+ * Adds the reading of hooks to a graph. Each hook has its own list of rows, so that one graph (one packed copy of the
+ * weights) serves every question: an empty list costs a microsecond, and only what is asked for is copied out.
+ */
+class HookReader {
+  constructor(
+    private readonly graph: GraphBuilder,
+    private readonly config: ModelConfig,
+  ) {}
+
+  /** `tensor` has the rows on `axis`: 1 for `[batch, pos, …]`, 2 for `[batch, head, query, key]`. */
+  read(hook: BlockHook, tensor: string): void {
+    const rows = this.graph.input(rowsInput(hook), 'int64', [`rows of ${hook}`]);
+    const axis = isAttentionMap(hook) ? 2 : 1;
+    this.emit(hook, this.graph.op('Gather', [tensor, rows], { axis }));
+  }
+
+  /** `hook_scale` of the norm, and its output as TransformerLens defines it. */
+  readNorm(name: 'ln1' | 'ln2', x: string, normed: string, inverseScale: string): void {
+    const scaleRows = this.graph.input(rowsInput(`${name}.hook_scale`), 'int64', [`rows of ${name}.hook_scale`]);
+    const inverse = this.graph.op('Gather', [inverseScale, scaleRows], { axis: 1 });
+    this.emit(`${name}.hook_scale`, this.graph.op('Reciprocal', [inverse]));
+    const hook = `${name}.hook_normalized` as const;
+    if (this.config.norm.kind === 'layernorm') {
+      this.read(hook, normed);
+      return;
+    }
+    const rows = this.graph.input(rowsInput(hook), 'int64', [`rows of ${hook}`]);
+    const [some, scale] = [x, inverseScale].map((tensor) => this.graph.op('Gather', [tensor, rows], { axis: 1 }));
+    this.emit(hook, this.graph.op('Mul', [some, scale]));
+  }
+
+  private emit(hook: BlockHook, tensor: string): void {
+    const dims = isAttentionMap(hook)
+      ? ['batch', this.config.nHeads, `rows of ${hook}`, 'keys']
+      : ['batch', `rows of ${hook}`, ...innerDims(hook, this.config)];
+    this.graph.output(tensor, hook, 'float32', dims);
+  }
+}
+
+/** q, k, v as `[batch, new, head, d_head]`. */
+function queryKeyValue(graph: GraphBuilder, config: ModelConfig, weights: BlockWeights, normed: string): string[] {
+  const { nHeads, nKeyValueHeads, dHead } = config;
+  const { qkv } = weights.attention;
+  const byHead = (x: string, heads: number) => graph.reshape(x, [0, 0, heads, dHead]);
+  switch (qkv.kind) {
+    case 'separate':
+      return [
+        byHead(graph.linear(normed, qkv.q), nHeads),
+        byHead(graph.linear(normed, qkv.k), nKeyValueHeads),
+        byHead(graph.linear(normed, qkv.v), nKeyValueHeads),
+      ];
+    case 'fused': {
+      const sizes = [nHeads, nKeyValueHeads, nKeyValueHeads].map((heads) => heads * dHead);
+      const parts = graph.many('Split', [graph.linear(normed, qkv.qkv), graph.integers(sizes)], 3, { axis: -1 });
+      return [byHead(parts[0], nHeads), byHead(parts[1], nKeyValueHeads), byHead(parts[2], nKeyValueHeads)];
+    }
+    case 'fused-by-head': {
+      const heads = graph.reshape(graph.linear(normed, qkv.qkv), [0, 0, nHeads, 3 * dHead]);
+      return graph.many('Split', [heads, graph.integers([dHead, dHead, dHead])], 3, { axis: -1 });
+    }
+  }
+}
+
+/** Rotary embedding of `[batch, new, head, d_head]`; cos and sin are `[…, new, 1, rotaryDims / 2]`. */
+function rotate(graph: GraphBuilder, positions: RotaryPositions, dHead: number, x: string): string {
+  const { rotaryDims } = positions;
+  const half = rotaryDims / 2;
+  const [rotated, rest] =
+    rotaryDims === dHead
+      ? [x, null]
+      : graph.many('Split', [x, graph.integers([rotaryDims, dHead - rotaryDims])], 2, { axis: -1 });
+  const adjacent = positions.pairing === 'adjacent';
+  const paired = adjacent ? graph.reshape(rotated, [0, 0, 0, half, 2]) : rotated;
+  const halves = graph.many('Split', [paired, graph.integers(adjacent ? [1, 1] : [half, half])], 2, { axis: -1 });
+  const [first, second] = adjacent ? halves.map((part) => graph.reshape(part, [0, 0, 0, half])) : halves;
+  const times = (a: string, b: string) => graph.op('Mul', [a, b]);
+  const newFirst = graph.op('Sub', [times(first, BLOCK_INPUTS.cos), times(second, BLOCK_INPUTS.sin)]);
+  const newSecond = graph.op('Add', [times(second, BLOCK_INPUTS.cos), times(first, BLOCK_INPUTS.sin)]);
+  let result: string;
+  if (adjacent) {
+    const stacked = [newFirst, newSecond].map((part) => graph.reshape(part, [0, 0, 0, half, 1]));
+    result = graph.reshape(graph.op('Concat', stacked, { axis: -1 }), [0, 0, 0, rotaryDims]);
+  } else {
+    result = graph.op('Concat', [newFirst, newSecond], { axis: -1 });
+  }
+  return rest === null ? result : graph.op('Concat', [result, rest], { axis: -1 });
+}
+
+/** Past and new keys or values, `[batch, kvHead, past + new, d_head]`; a past of batch 1 serves every item. */
+function withPast(graph: GraphBuilder, past: string, batch: string, current: string): string {
+  const shape = graph.op('Concat', [batch, graph.integers([1, 1, 1])], { axis: 0 });
+  return graph.op('Concat', [graph.op('Expand', [past, shape]), current], { axis: 2 });
+}
+
+/** Masked attention; returns z as `[batch, new, head, d_head]`. Query heads of one key-value head share one product. */
+function attend(graph: GraphBuilder, config: ModelConfig, reader: HookReader, q: string, kv: KeysAndValues): string {
+  const { nHeads, nKeyValueHeads, dHead } = config;
+  const grouped = nHeads !== nKeyValueHeads;
+  const shaped = (x: string, ...dims: string[]) => graph.op('Reshape', [x, graph.op('Concat', dims, { axis: 0 })]);
+  const queryCount = graph.op('Shape', [BLOCK_INPUTS.x], { start: 1, end: 2 });
+  const keyCount = graph.op('Shape', [kv.keys], { start: 2, end: 3 });
+  const heads = graph.integers([0, nHeads]);
+
+  const queries = graph.transpose(q, [0, 2, 1, 3]);
+  const groups = grouped ? graph.reshape(queries, [0, nKeyValueHeads, -1, dHead]) : queries;
+  const scaled = { transB: 1, alpha: { float: config.attention.scale } };
+  const products = graph.op('FusedMatMul', [groups, kv.keys], scaled, MICROSOFT);
+  const byHead = grouped ? shaped(products, heads, queryCount, keyCount) : products;
+  const scores = graph.op('Add', [byHead, BLOCK_INPUTS.mask]);
+  const pattern = graph.op('Softmax', [scores], { axis: -1 });
+  reader.read('attn.hook_attn_scores', scores);
+  reader.read('attn.hook_pattern', pattern);
+
+  const byGroup = grouped ? shaped(pattern, graph.integers([0, nKeyValueHeads, -1]), keyCount) : pattern;
+  const mixed = graph.op('MatMul', [byGroup, kv.values]);
+  const z = grouped ? shaped(mixed, heads, queryCount, graph.integers([dHead])) : mixed;
+  return graph.transpose(z, [0, 2, 1, 3]);
+}
+
+interface KeysAndValues {
+  readonly keys: string;
+  readonly values: string;
+}
+
+/** The attention layer from its normed input to attn_out; also makes the key and value outputs. */
+function attention(
+  graph: GraphBuilder,
+  config: ModelConfig,
+  weights: BlockWeights,
+  reader: HookReader,
+  normed: string,
+): string {
+  const { nKeyValueHeads, dHead, positions } = config;
+  const [q, k, v] = queryKeyValue(graph, config, weights, normed);
+  reader.read('attn.hook_q', q);
+  reader.read('attn.hook_k', k);
+  reader.read('attn.hook_v', v);
+  let [queries, keys] = [q, k];
+  if (positions.kind === 'rotary') {
+    [queries, keys] = [q, k].map((x) => rotate(graph, positions, dHead, x));
+    reader.read('attn.hook_rot_q', queries);
+    reader.read('attn.hook_rot_k', keys);
+  }
+  const past = ['batch of past', nKeyValueHeads, 'past', dHead];
+  graph.input(BLOCK_INPUTS.pastKeys, 'float32', past);
+  graph.input(BLOCK_INPUTS.pastValues, 'float32', past);
+  const [newKeys, newValues] = [keys, v].map((x) => graph.transpose(x, [0, 2, 1, 3]));
+  const current = ['batch', nKeyValueHeads, 'new', dHead];
+  graph.output(newKeys, BLOCK_OUTPUTS.keys, 'float32', current);
+  graph.output(newValues, BLOCK_OUTPUTS.values, 'float32', current);
+  const batch = graph.op('Shape', [BLOCK_INPUTS.x], { start: 0, end: 1 });
+  const z = attend(graph, config, reader, queries, {
+    keys: withPast(graph, BLOCK_INPUTS.pastKeys, batch, newKeys),
+    values: withPast(graph, BLOCK_INPUTS.pastValues, batch, newValues),
+  });
+  reader.read('attn.hook_z', z);
+  const out = graph.linear(graph.reshape(z, [0, 0, -1]), weights.attention.out);
+  reader.read('hook_attn_out', out);
+  return out;
+}
+
+function activate(graph: GraphBuilder, activation: ModelConfig['mlp']['activation'], x: string): string {
+  switch (activation) {
+    case 'gelu':
+      return graph.op('Gelu', [x], { approximate: 'none' });
+    case 'gelu_new':
+      return graph.op('Gelu', [x], { approximate: 'tanh' });
+    case 'silu':
+      return graph.op('Mul', [x, graph.op('Sigmoid', [x])]);
+    case 'relu':
+      return graph.op('Relu', [x]);
+  }
+}
+
+/** The MLP from its normed input to mlp_out. */
+function mlp(
+  graph: GraphBuilder,
+  config: ModelConfig,
+  weights: BlockWeights,
+  reader: HookReader,
+  normed: string,
+): string {
+  const { in: up, gate, out } = weights.mlp;
+  const linear = graph.linear(normed, up);
+  let post: string;
+  if (gate === null) {
+    reader.read('mlp.hook_pre', linear);
+    post = activate(graph, config.mlp.activation, linear);
+  } else {
+    const pre = graph.linear(normed, gate);
+    reader.read('mlp.hook_pre', pre);
+    reader.read('mlp.hook_pre_linear', linear);
+    post = graph.op('Mul', [activate(graph, config.mlp.activation, pre), linear]);
+  }
+  reader.read('mlp.hook_post', post);
+  const result = graph.linear(post, out);
+  reader.read('hook_mlp_out', result);
+  return result;
+}
+
+/**
+ * The graph of one transformer block, for any number of new positions after any number of past ones.
+ * One graph serves every reading question (see `HookReader`), so the weights are packed once.
+ */
+export function buildBlockGraph(config: ModelConfig, weights: BlockWeights, layer: number): GraphBytes {
+  const graph = new GraphBuilder(`block ${layer}`);
+  const reader = new HookReader(graph, config);
+  const x = graph.input(BLOCK_INPUTS.x, 'float32', ['batch', 'new', config.dModel]);
+  graph.input(BLOCK_INPUTS.mask, 'float32', ['batch of mask', 1, 'new', 'keys']);
+  if (config.positions.kind === 'rotary') {
+    const dims = ['batch of positions', 'new', 1, config.positions.rotaryDims / 2];
+    graph.input(BLOCK_INPUTS.cos, 'float32', dims);
+    graph.input(BLOCK_INPUTS.sin, 'float32', dims);
+  }
+  const norm1 = graph.norm(x, weights.norm1, config.norm);
+  reader.readNorm('ln1', x, norm1.normed, norm1.inverseScale);
+  const attnOut = attention(graph, config, weights, reader, norm1.normed);
+  const mid = graph.op('Add', [x, attnOut]);
+  if (!config.parallelResidual) reader.read('hook_resid_mid', mid);
+  const mlpInput = config.parallelResidual ? x : mid;
+  const norm2 = graph.norm(mlpInput, weights.norm2, config.norm);
+  reader.readNorm('ln2', mlpInput, norm2.normed, norm2.inverseScale);
+  const mlpOut = mlp(graph, config, weights, reader, norm2.normed);
+  graph.output(graph.op('Add', [mid, mlpOut]), BLOCK_OUTPUTS.y, 'float32', ['batch', 'new', config.dModel]);
+  return graph.finish();
+}
+
+/**
+ * `hook_result`: z by head `[rows, head, d_head]` → what each head writes `[rows, head, d_model]`, without the bias b_O.
+ */
+export function buildHeadResultGraph(config: ModelConfig, out: LinearWeights, layer: number): GraphBytes {
+  const { nHeads, dHead, dModel } = config;
+  const graph = new GraphBuilder(`head results ${layer}`);
+  const z = graph.input('z', 'float32', ['rows', nHeads, dHead]);
+  const stored = graph.weight(out.weight);
+  const byHead =
+    out.layout === 'in_out'
+      ? graph.reshape(stored, [nHeads, dHead, dModel])
+      : graph.transpose(graph.reshape(stored, [dModel, nHeads, dHead]), [1, 2, 0]);
+  const results = graph.op('MatMul', [graph.transpose(z, [1, 0, 2]), byHead]);
+  graph.output(graph.transpose(results, [1, 0, 2]), 'results', 'float32', ['rows', nHeads, dModel]);
+  return graph.finish();
+}

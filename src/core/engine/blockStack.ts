@@ -1,0 +1,278 @@
+import type { OnProgress } from '../../shared/progress.ts';
+import type { ModelConfig } from '../models/modelConfig.ts';
+import type { ModelWeights } from '../models/modelWeights.ts';
+import { ActivationReads, type ReadPlan, rowsOfTile, type Tile, type TileRows } from './activationReads.ts';
+import { AttentionInputs } from './attentionInputs.ts';
+import {
+  BLOCK_INPUTS,
+  BLOCK_OUTPUTS,
+  buildBlockGraph,
+  buildHeadResultGraph,
+  graphHooks,
+  rowsInput,
+} from './blockGraph.ts';
+import type { BlockHook } from './hookPoints.ts';
+import { itemsOf, joinItems, joinPositions, type KeysValues, NO_KEYS_VALUES, putRows, takeRows } from './keysValues.ts';
+import { allFinite, nonFiniteError } from './nonFinite.ts';
+import {
+  type Feeds,
+  floatTensor,
+  integerTensor,
+  type Output,
+  type SessionKind,
+  type SessionPool,
+} from './sessionPool.ts';
+
+/** A pass of new positions through some of the blocks. */
+export interface StackPass {
+  /** resid_pre of `fromLayer`, `[batch, new, d_model]`. */
+  readonly x: Float32Array;
+  readonly batch: number;
+  readonly count: number;
+  /** Absolute position of the first new one: the number of past positions. */
+  readonly start: number;
+  /** Past keys and values by layer, of length `start`; a batch of 1 serves every item. Needed when `start > 0`. */
+  readonly past?: (layer: number) => KeysValues;
+  readonly fromLayer: number;
+  /** Exclusive. */
+  readonly toLayer: number;
+  readonly reads?: ReadPlan;
+  /** Whether the keys and values of the new positions are returned. */
+  readonly keepKeysValues?: boolean;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: OnProgress;
+}
+
+export interface StackResult {
+  /** resid_post of layer `toLayer − 1`, `[batch, new, d_model]`. */
+  readonly x: Float32Array;
+  readonly reads: ActivationReads;
+  /** By layer from `fromLayer` on, for the new positions; empty unless asked for. */
+  readonly keysValues: readonly KeysValues[];
+}
+
+/** Positions per run: large enough for full speed, small enough for the caches and for a cancel within 0.1 s. */
+const BATCH_POSITIONS = 1024;
+const CHUNK_POSITIONS = 512;
+/** Attention scores of one run, in numbers: bounds the memory of long prompts. */
+const MAX_SCORES = 8 << 20;
+
+interface TilePass extends StackPass {
+  readonly firstItem: number;
+  readonly collected: ActivationReads;
+}
+
+/** The transformer's blocks: runs any of them over new positions, with or without a past, in bounded memory. */
+export class BlockStack {
+  /** Sum over block runs of batch × new positions: shows what a cache saved. */
+  blockPositions = 0;
+  private readonly inputs: AttentionInputs;
+  private readonly hooks: readonly BlockHook[];
+  private readonly blockKind: SessionKind;
+  private readonly resultKind: SessionKind;
+  private readonly noRows = integerTensor([]);
+
+  constructor(
+    private readonly config: ModelConfig,
+    weights: ModelWeights,
+    private readonly pool: SessionPool,
+  ) {
+    this.inputs = new AttentionInputs(config);
+    this.hooks = graphHooks(config);
+    this.blockKind = {
+      name: 'block',
+      packed: true,
+      build: (layer) => buildBlockGraph(config, weights.blocks[layer], layer),
+    };
+    this.resultKind = {
+      name: 'head results',
+      packed: false,
+      build: (layer) => buildHeadResultGraph(config, weights.blocks[layer].attention.out, layer),
+    };
+  }
+
+  /** Loads the weights of a layer. */
+  prepare(layer: number): Promise<void> {
+    return this.pool.prepare(this.blockKind, layer);
+  }
+
+  /**
+   * @throws MechanistError `cancelled`; `model-corrupt` naming the first hook point with a NaN or infinity.
+   */
+  async forward(pass: StackPass): Promise<StackResult> {
+    const { batch, count, start, fromLayer, toLayer, past, onProgress } = pass;
+    const { dModel } = this.config;
+    const reads = new ActivationReads(this.config, batch, pass.reads?.rows.length ?? 0, start + count);
+    const itemsPerTile = Math.max(1, Math.min(batch, Math.floor(BATCH_POSITIONS / Math.max(1, count))));
+    const x = new Float32Array(pass.x.length);
+    const parts: KeysValues[][] = [];
+    const tiles = Math.ceil(batch / itemsPerTile);
+    for (let tile = 0; tile < tiles; tile += 1) {
+      const firstItem = tile * itemsPerTile;
+      const items = Math.min(itemsPerTile, batch - firstItem);
+      const result = await this.forwardTile({
+        ...pass,
+        x: pass.x.subarray(firstItem * count * dModel, (firstItem + items) * count * dModel),
+        batch: items,
+        past: past && ((layer) => itemsOf(past(layer), firstItem, items)),
+        firstItem,
+        collected: reads,
+        onProgress:
+          onProgress &&
+          ((p) =>
+            onProgress({ ...p, done: tile * (toLayer - fromLayer) + p.done, total: tiles * (toLayer - fromLayer) })),
+      });
+      x.set(result.x, firstItem * count * dModel);
+      parts.push(result.keysValues);
+    }
+    const keysValues = parts.length === 1 ? parts[0] : joinItems(parts);
+    return { x, reads, keysValues };
+  }
+
+  private async forwardTile(pass: TilePass): Promise<{ x: Float32Array; keysValues: KeysValues[] }> {
+    const { fromLayer, toLayer } = pass;
+    const keysValues: KeysValues[] = [];
+    let x = pass.x;
+    for (let layer = fromLayer; layer < toLayer; layer += 1) {
+      const result = await this.runLayer(pass, layer, x);
+      if (pass.keepKeysValues) keysValues.push(result.keysValues);
+      x = result.x;
+      pass.onProgress?.({
+        done: layer - fromLayer + 1,
+        total: toLayer - fromLayer,
+        label: `L${layer + 1} of ${this.config.nLayers}`,
+      });
+    }
+    return { x, keysValues };
+  }
+
+  /** New positions per run. */
+  private chunkSize(pass: StackPass): number {
+    const perPosition = this.config.nHeads * (pass.start + pass.count) * pass.batch;
+    return Math.max(1, Math.min(pass.batch === 1 ? CHUNK_POSITIONS : pass.count, Math.floor(MAX_SCORES / perPosition)));
+  }
+
+  private async runLayer(
+    pass: TilePass,
+    layer: number,
+    x: Float32Array,
+  ): Promise<{ x: Float32Array; keysValues: KeysValues }> {
+    const { batch, count, start } = pass;
+    const { dModel } = this.config;
+    const step = this.chunkSize(pass);
+    const next = count <= step ? null : new Float32Array(x.length);
+    let past = start > 0 ? pass.past?.(layer) : NO_KEYS_VALUES;
+    if (past === undefined) throw new Error('A pass that starts after position 0 needs past keys and values.');
+    let current = NO_KEYS_VALUES;
+    for (let first = 0; first < count; first += step) {
+      const tile = { firstItem: pass.firstItem, items: batch, firstRow: first, rows: Math.min(step, count - first) };
+      const last = first + tile.rows === count;
+      const chunk = next === null ? x : takeRows(x, batch, dModel, first, tile.rows);
+      const result = await this.runTile(pass, layer, tile, chunk, past, pass.keepKeysValues === true || !last);
+      if (next === null) return { x: result.x, keysValues: result.keysValues };
+      putRows(next, batch, dModel, first, result.x);
+      current = joinPositions(current, result.keysValues, this.config);
+      if (!last) past = joinPositions(past, result.keysValues, this.config);
+    }
+    return { x: next ?? x, keysValues: current };
+  }
+
+  private async runTile(
+    pass: TilePass,
+    layer: number,
+    tile: Tile,
+    x: Float32Array,
+    past: KeysValues,
+    wantKeysValues: boolean,
+  ): Promise<{ x: Float32Array; keysValues: KeysValues }> {
+    const tileRows: TileRows = pass.reads ? rowsOfTile(pass.reads, tile) : { local: [], target: [] };
+    const hooks = tileRows.local.length === 0 ? [] : (pass.reads?.hooks.get(layer) ?? []);
+    const inGraph = this.hooksToFetch(hooks);
+    const feeds = this.feeds(layer, pass.start + tile.firstRow, tile, x, past, inGraph, tileRows.local);
+    const names = [BLOCK_OUTPUTS.y, ...(wantKeysValues ? [BLOCK_OUTPUTS.keys, BLOCK_OUTPUTS.values] : []), ...inGraph];
+    const outputs = await this.pool.run(this.blockKind, layer, feeds, names, pass.signal);
+    this.blockPositions += tile.items * tile.rows;
+    const y = floats(outputs[BLOCK_OUTPUTS.y]);
+    if (!allFinite(y)) await this.reportNonFinite(layer, tile, feeds, y);
+    for (const hook of inGraph) {
+      pass.collected.store(layer, hook, tile, tileRows, outputs[hook].dims, floats(outputs[hook]));
+    }
+    if (hooks.includes('hook_resid_pre')) pass.collected.storeResidual(layer, 'hook_resid_pre', tile, tileRows, x);
+    if (hooks.includes('hook_resid_post')) pass.collected.storeResidual(layer, 'hook_resid_post', tile, tileRows, y);
+    if (hooks.includes('attn.hook_result')) {
+      await this.storeHeadResults(pass, layer, tile, tileRows, floats(outputs['attn.hook_z']));
+    }
+    const keysValues = wantKeysValues
+      ? {
+          batch: tile.items,
+          length: tile.rows,
+          keys: floats(outputs[BLOCK_OUTPUTS.keys]),
+          values: floats(outputs[BLOCK_OUTPUTS.values]),
+        }
+      : NO_KEYS_VALUES;
+    return { x: y, keysValues };
+  }
+
+  private hooksToFetch(hooks: readonly BlockHook[]): BlockHook[] {
+    const wanted = new Set<BlockHook>(hooks);
+    if (wanted.has('attn.hook_result')) wanted.add('attn.hook_z');
+    return this.hooks.filter((hook) => wanted.has(hook));
+  }
+
+  private feeds(
+    layer: number,
+    first: number,
+    tile: Tile,
+    x: Float32Array,
+    past: KeysValues,
+    hooks: readonly BlockHook[],
+    rows: readonly number[],
+  ): Feeds {
+    const { dModel, dHead, nKeyValueHeads } = this.config;
+    const pastDims = [past.batch, nKeyValueHeads, past.length, dHead];
+    const rowTensor = rows.length === 0 ? this.noRows : integerTensor(rows);
+    return {
+      [BLOCK_INPUTS.x]: floatTensor(x, [tile.items, tile.rows, dModel]),
+      [BLOCK_INPUTS.pastKeys]: floatTensor(past.keys, pastDims),
+      [BLOCK_INPUTS.pastValues]: floatTensor(past.values, pastDims),
+      ...this.inputs.feeds(layer, first, tile.rows),
+      ...Object.fromEntries(
+        this.hooks.map((hook) => [rowsInput(hook), hooks.includes(hook) ? rowTensor : this.noRows]),
+      ),
+    };
+  }
+
+  private async storeHeadResults(
+    pass: TilePass,
+    layer: number,
+    tile: Tile,
+    tileRows: TileRows,
+    z: Float32Array,
+  ): Promise<void> {
+    const { nHeads, dHead, dModel } = this.config;
+    const rows = z.length / (nHeads * dHead);
+    const outputs = await this.pool.run(
+      this.resultKind,
+      layer,
+      { z: floatTensor(z, [rows, nHeads, dHead]) },
+      ['results'],
+      pass.signal,
+    );
+    const dims = [tile.items, tileRows.local.length, nHeads, dModel];
+    pass.collected.store(layer, 'attn.hook_result', tile, tileRows, dims, floats(outputs.results));
+  }
+
+  /** Runs the block once more with every hook read, to say where the first bad number appears. */
+  private async reportNonFinite(layer: number, tile: Tile, feeds: Feeds, y: Float32Array): Promise<never> {
+    const all = integerTensor(Array.from({ length: tile.rows }, (_, row) => row));
+    const reading = { ...feeds, ...Object.fromEntries(this.hooks.map((hook) => [rowsInput(hook), all])) };
+    const outputs = await this.pool.run(this.blockKind, layer, reading, this.hooks);
+    const hook = this.hooks.find((name) => !allFinite(floats(outputs[name]))) ?? 'hook_resid_post';
+    throw nonFiniteError(`blocks.${layer}.${hook}`, hook === 'hook_resid_post' ? y : floats(outputs[hook]));
+  }
+}
+
+function floats(output: Output): Float32Array {
+  if (output.data instanceof Float32Array) return output.data;
+  throw new Error('Expected a float32 output.');
+}

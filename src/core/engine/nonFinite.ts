@@ -1,0 +1,19 @@
+import { MechanistError } from '../../shared/errors.ts';
+
+/** Whether there is no NaN and no infinity. */
+export function allFinite(values: ArrayLike<number>): boolean {
+  // A float64 sum of float32 numbers is finite exactly when every one of them is.
+  let sum = 0;
+  for (let i = 0; i < values.length; i += 1) sum += values[i];
+  return Number.isFinite(sum);
+}
+
+/** The error for a NaN or infinity in the activations: names the first hook point that has one. */
+export function nonFiniteError(hook: string, values: ArrayLike<number>): MechanistError {
+  const kind = Array.from(values).some((value) => Number.isNaN(value)) ? 'NaN' : 'infinity';
+  return new MechanistError(
+    'model-corrupt',
+    `The activations become ${kind} at ${hook}. The weights of this model are damaged or overflow float32; verify the model or add it again.`,
+    { hook },
+  );
+}
