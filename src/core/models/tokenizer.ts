@@ -5,8 +5,11 @@ export interface Tokenizer {
   readonly dVocab: number;
   /** Whether `encode` puts a BOS token first. */
   readonly addsBos: boolean;
-  /** Tokens with UTF-16 offsets into `text`. A character split over several tokens belongs to the first of them. */
-  encode(text: string): PromptToken[];
+  /**
+   * Tokens with UTF-16 offsets into `text`. A character split over several tokens belongs to the first of them.
+   * `maxTokens`: only this many tokens are wanted, and no more of the text is read than they need.
+   */
+  encode(text: string, maxTokens?: number): PromptToken[];
   /** Ids of a piece of text with no special tokens added: for observables and answers. */
   encodePiece(text: string): number[];
   decode(ids: readonly number[]): string;
