@@ -7,18 +7,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { build } from 'esbuild';
 import { chromium } from 'playwright-core';
 import { startServer } from '../../tools/vscode-host/host.mjs';
+import { browserFlags } from './browserFlags.mjs';
 import { root } from './programs.mjs';
-
-/** Flags under which Chromium is quiet, works as root, and asks nobody outside. */
-export const browserFlags = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
 
 /**
  * Bundles the runner and every suite file for the extension host.

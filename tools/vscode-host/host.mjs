@@ -112,11 +112,19 @@ function hostEnv() {
   return { ...Object.fromEntries(kept), EXTENSIONS_GALLERY: '{"serviceUrl":""}' };
 }
 
+/** What a person set in an earlier run of the same data folder stays; `settings` of this run come on top. */
 function writeSettings(dataFolder, settings) {
   const file = join(dataFolder, 'data', 'User', 'settings.json');
-  if (existsSync(file) && Object.keys(settings).length === 0) return;
   mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(file, JSON.stringify({ ...quietSettings, ...settings }, null, 2));
+  writeFileSync(file, JSON.stringify({ ...quietSettings, ...readSettings(file), ...settings }, null, 2));
+}
+
+function readSettings(file) {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'));
+  } catch {
+    return {};
+  }
 }
 
 function linkExtension(dataFolder, repository) {
