@@ -2,7 +2,7 @@ import type { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers'
 import type { PromptToken } from '../../shared/traceDocument.ts';
 import { byteLevelBytes, escapedText, lossyText } from './byteLevel.ts';
 import type { Tokenizer } from './tokenizer.ts';
-import { offsetsBySearch, offsetsFromBytes, type TokenOffsets } from './tokenOffsets.ts';
+import { type TokenOffsets, tokenOffsets } from './tokenOffsets.ts';
 
 /** How a vocabulary writes bytes: GPT-2's alphabet, or SentencePiece's `▁` and `<0x0A>`. */
 export type TokenSpelling = 'byte-level' | 'sentence-piece';
@@ -66,14 +66,9 @@ export class BpeTokenizer implements Tokenizer {
   }
 
   private offsets(text: string, ids: readonly number[]): TokenOffsets {
-    const exact = offsetsFromBytes(
+    return tokenOffsets(
       text,
       ids.map((id) => this.bytes(id)),
-    );
-    if (exact) return exact;
-    return offsetsBySearch(
-      text,
-      ids.map((id) => lossyText(this.bytes(id))),
     );
   }
 

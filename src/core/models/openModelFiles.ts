@@ -4,6 +4,7 @@ import type { ModelInfo } from '../../shared/modelInfo.ts';
 import type { OnProgress } from '../../shared/progress.ts';
 import { mapWeights } from './mapWeights.ts';
 import { gigabytes, memoryForecast } from './memoryForecast.ts';
+import type { ModelFamily } from './modelConfig.ts';
 import { type ModelSource, readModelSource } from './modelSource.ts';
 import type { ModelWeights } from './modelWeights.ts';
 import type { OpenModel } from './openModel.ts';
@@ -22,6 +23,8 @@ export interface ReadModelInfoOptions {
   readonly cacheDir: string;
   /** Memory that may be used, in bytes. */
   readonly availableBytes: number;
+  /** What to accept; default: `supportedFamilies`. Parity tests open what is not claimed yet. */
+  readonly families?: readonly ModelFamily[];
 }
 
 export interface OpenModelOptions extends ReadModelInfoOptions {
@@ -37,7 +40,7 @@ export interface OpenModelOptions extends ReadModelInfoOptions {
  * @throws model-not-found, model-corrupt, model-unsupported
  */
 export async function readModelInfo(path: string, options: ReadModelInfoOptions): Promise<ModelInfo> {
-  const source = await readModelSource(path);
+  const source = await readModelSource(path, options.families);
   return describe(source, options, await rememberedWeightHash(source.weightFiles, options.cacheDir));
 }
 
@@ -49,7 +52,7 @@ export async function readModelInfo(path: string, options: ReadModelInfoOptions)
  * @throws model-not-found, model-corrupt, model-unsupported, model-too-large, disk-full, cancelled
  */
 export async function openModelFiles(path: string, options: OpenModelOptions): Promise<OpenModel> {
-  const source = await readModelSource(path);
+  const source = await readModelSource(path, options.families);
   throwIfCancelled(options.signal);
   const forecast = describe(source, options, null);
   if (!forecast.memory.fits) throw tooLarge(forecast);

@@ -4,72 +4,66 @@ export interface TokenOffsets {
   readonly ends: Int32Array;
 }
 
+/** How far ahead of the token before a token's bytes are looked for: first near, then far. In bytes. */
+const searchWindows = [64, 4096];
+
 /**
  * Where each token lies in the text, from the bytes it stands for. A character that is split over several tokens belongs
  * to the first of them: the others get an empty range after it.
  *
+ * Where the tokens' bytes are those of the text, this is exact. A vocabulary may lack a byte, which the tokenizer then
+ * drops: the text in question belongs to no token. Where a normaliser changed the text, each token's bytes are looked for
+ * a little after the token before; those that are not found get an empty range.
+ *
  * @param pieces `[token]`: bytes; together the UTF-8 of the text, or of the text with one space put before it
- * @returns null when the bytes are not those of the text (a normaliser changed it)
  */
-export function offsetsFromBytes(text: string, pieces: readonly Uint8Array[]): TokenOffsets | null {
-  const bytes = new TextEncoder().encode(text);
-  const total = pieces.reduce((sum, piece) => sum + piece.length, 0);
-  const lead = total === bytes.length + 1 && pieces.find((piece) => piece.length > 0)?.[0] === 0x20 ? 1 : 0;
-  if (total !== bytes.length + lead || !sameBytes(bytes, pieces, lead)) return null;
+export function tokenOffsets(text: string, pieces: readonly Uint8Array[]): TokenOffsets {
+  const bytes = Buffer.from(text, 'utf8');
   const starts = new Int32Array(pieces.length);
   const ends = new Int32Array(pieces.length);
-  let byte = 0;
-  let offset = 0;
-  // Offsets move only over characters that start before the end of the token: one pass over the text.
-  let consumed = -lead;
-  for (let token = 0; token < pieces.length; token++) {
-    consumed += pieces[token].length;
-    starts[token] = offset;
-    while (byte < consumed) {
-      const lengthInBytes = utf8Length(bytes[byte]);
-      byte += lengthInBytes;
-      offset += lengthInBytes === 4 ? 2 : 1;
-    }
-    ends[token] = offset;
-  }
+  const toOffset = offsetCounter(bytes);
+  let at = 0;
+  pieces.forEach((stored, token) => {
+    const leads = at === 0 && stored[0] === 0x20 && bytes[0] !== 0x20;
+    const piece = leads ? stored.subarray(1) : stored;
+    const found = find(bytes, piece, at);
+    starts[token] = toOffset(found < 0 ? at : found);
+    if (found >= 0) at = found + piece.length;
+    ends[token] = toOffset(at);
+  });
   return { starts, ends };
 }
 
-function sameBytes(bytes: Uint8Array, pieces: readonly Uint8Array[], lead: number): boolean {
-  let at = -lead;
-  for (const piece of pieces) {
-    for (const byte of piece) {
-      if (at >= 0 && bytes[at] !== byte) return false;
-      at += 1;
-    }
+function find(bytes: Buffer, piece: Uint8Array, at: number): number {
+  if (matches(bytes, piece, at)) return at;
+  for (const window of searchWindows) {
+    const found = bytes.subarray(at, at + piece.length + window).indexOf(piece);
+    if (found >= 0) return at + found;
   }
+  return -1;
+}
+
+function matches(bytes: Buffer, piece: Uint8Array, at: number): boolean {
+  for (let i = 0; i < piece.length; i++) if (bytes[at + i] !== piece[i]) return false;
   return true;
+}
+
+/** Byte position → UTF-16 offset of the first character that starts there or later. Positions must not fall. */
+function offsetCounter(bytes: Buffer): (position: number) => number {
+  let byte = 0;
+  let offset = 0;
+  return (position) => {
+    while (byte < position) {
+      const length = utf8Length(bytes[byte]);
+      byte += length;
+      offset += length === 4 ? 2 : 1;
+    }
+    return offset;
+  };
 }
 
 function utf8Length(lead: number): number {
   if (lead < 0x80) return 1;
   if (lead < 0xe0) return 2;
   return lead < 0xf0 ? 3 : 4;
-}
-
-/** How far ahead of the last match a token's text is looked for when the text was normalised. */
-const searchWindow = 64;
-
-/**
- * Best guess of where each token lies when a normaliser changed the text: each token's own text is looked for a little
- * after the one before; tokens that are not found get an empty range.
- */
-export function offsetsBySearch(text: string, texts: readonly string[]): TokenOffsets {
-  const starts = new Int32Array(texts.length);
-  const ends = new Int32Array(texts.length);
-  let cursor = 0;
-  texts.forEach((piece, token) => {
-    const wanted = piece.trim();
-    const found = text.slice(cursor, cursor + wanted.length + searchWindow).indexOf(wanted);
-    const hit = wanted.length > 0 && found >= 0;
-    starts[token] = hit ? cursor + found : cursor;
-    ends[token] = hit ? cursor + found + wanted.length : cursor;
-    cursor = ends[token];
-  });
-  return { starts, ends };
 }
