@@ -1,0 +1,130 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { commandTitles, promptLanguageId, settingDefaults } from '../../src/shared/contributions.ts';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const read = (name: string) => readFileSync(join(root, name), 'utf8');
+const manifest = JSON.parse(read('package.json'));
+
+function filesUnder(folder: string, ending: RegExp): string[] {
+  return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8', withFileTypes: true })
+    .filter((entry) => entry.isFile() && ending.test(entry.name))
+    .map((entry) => relative(root, join(entry.parentPath, entry.name)).replaceAll('\\', '/'))
+    .sort();
+}
+
+/** Text files that git knows, or would know: whatever a clone may hold one day. */
+function ownFiles(): string[] {
+  const listed = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard', '-z'], {
+    cwd: root,
+    encoding: 'utf8',
+    maxBuffer: 1e8,
+  });
+  return listed
+    .split('\0')
+    .filter((name) =>
+      /\.(ts|tsx|mts|mjs|js|json|jsonc|md|py|yaml|yml|txt|css|prompt)$|(^|\/)(run|\.[a-z]+)$/.test(name),
+    )
+    .filter((name) => existsSync(join(root, name)));
+}
+
+describe('package.json, the code and the README name the same things', () => {
+  it('has one command for each in contributions.ts, under the same title', () => {
+    const declared = Object.fromEntries(
+      manifest.contributes.commands.map((c: { command: string; title: string }) => [c.command, c.title]),
+    );
+    expect(declared).toEqual(commandTitles);
+    for (const { category } of manifest.contributes.commands) expect(category).toBe('Mechanist');
+  });
+
+  it('has one setting for each in contributions.ts, with the same default', () => {
+    const { properties } = manifest.contributes.configuration;
+    const declared = Object.fromEntries(
+      Object.entries(properties).map(([id, value]) => [id, (value as { default: unknown }).default]),
+    );
+    const inCode = Object.fromEntries(Object.entries(settingDefaults).map(([id, value]) => [`mechanist.${id}`, value]));
+    expect(declared).toEqual(inCode);
+  });
+
+  it('contributes the prompt language with a configuration file that exists', () => {
+    const [language] = manifest.contributes.languages;
+    expect(language.id).toBe(promptLanguageId);
+    expect(existsSync(join(root, language.configuration))).toBe(true);
+    for (const grammar of manifest.contributes.grammars) expect(existsSync(join(root, grammar.path))).toBe(true);
+  });
+
+  it('lists every command of the palette and every setting in the README', () => {
+    const readme = read('README.md');
+    const hidden = new Set(
+      manifest.contributes.menus.commandPalette
+        .filter((item: { when: string }) => item.when === 'false')
+        .map((item: { command: string }) => item.command),
+    );
+    const wanted = [
+      ...Object.entries(commandTitles).flatMap(([id, title]) => (hidden.has(id) ? [] : [`Mechanist: ${title}`])),
+      ...Object.keys(settingDefaults).map((id) => `mechanist.${id}`),
+    ];
+    expect(wanted.filter((text) => !readme.includes(text))).toEqual([]);
+  });
+
+  it('keeps the number of commands and settings small', () => {
+    expect(Object.keys(commandTitles).length).toBeLessThanOrEqual(15);
+    expect(Object.keys(settingDefaults).length).toBeLessThanOrEqual(12);
+  });
+
+  it('has a changelog heading for this version, or one for what is unreleased', () => {
+    const headings = read('CHANGELOG.md').match(/^## \[(.+?)\]/gm) ?? [];
+    expect(headings.some((h) => h.includes(manifest.version) || h.includes('Unreleased'))).toBe(true);
+  });
+});
+
+describe('sources', () => {
+  it('has no file of more than 300 lines in src', () => {
+    const long = filesUnder('src', /\.(ts|tsx)$/).filter((name) => read(name).split('\n').length > 301);
+    expect(long).toEqual([]);
+  });
+
+  it('names no place of the machine it was written on', () => {
+    const place = /(^|[\s"'`(=:])\/(work|root|opt\/ref)\//m;
+    const guilty = ownFiles().filter((name) => name !== 'test/unit/tidy.test.ts' && place.test(read(name)));
+    expect(guilty).toEqual([]);
+  });
+
+  it('records no registry address in the lock files', () => {
+    for (const name of ['package-lock.json', 'tools/vscode-host/package-lock.json'])
+      expect(read(name)).not.toMatch(/"resolved": "(?!https:\/\/registry\.npmjs\.org\/)/);
+  });
+
+  it('runs every test file there is', () => {
+    const known = /^test\/(unit\/.*\.test\.tsx?|host\/suite\/[^/]+\.test\.ts|e2e\/[^/]+\.e2e\.ts)$/;
+    expect(filesUnder('test', /\.(test|e2e)\.tsx?$/).filter((name) => !known.test(name))).toEqual([]);
+  });
+
+  it('skips no test without a condition', () => {
+    const skips = /\b(it|test|describe)\.(skip|todo|only)\b/;
+    expect(filesUnder('test', /\.tsx?$/).filter((n) => n !== 'test/unit/tidy.test.ts' && skips.test(read(n)))).toEqual(
+      [],
+    );
+  });
+});
+
+describe('analyses', () => {
+  const analyses = filesUnder('src/core/analyses', /\.ts$/);
+  const imports = (test: string, analysis: string) => read(test).includes(analysis);
+
+  it('has at least one', () => {
+    expect(analyses.length).toBeGreaterThan(0);
+  });
+
+  it.each(analyses)('%s has a test that imports it', (analysis) => {
+    const tests = filesUnder('test/unit', /\.tsx?$/);
+    expect(tests.some((test) => imports(test, analysis))).toBe(true);
+  });
+
+  it.each(analyses)('%s says in its first comment what it computes', (analysis) => {
+    expect(read(analysis)).toMatch(/\/\*\*[\s\S]{40,}?\*\//);
+  });
+});
