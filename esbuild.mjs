@@ -3,6 +3,8 @@ import { cpSync, existsSync, mkdirSync } from 'node:fs';
 import { build } from 'esbuild';
 
 const production = process.argv.includes('--production');
+/** `node esbuild.mjs cli` builds that program only. */
+const only = process.argv.slice(2).filter((argument) => !argument.startsWith('-'));
 const common = { bundle: true, sourcemap: !production, minify: production, logLevel: 'warning', legalComments: 'none' };
 const node = {
   ...common,
@@ -37,8 +39,8 @@ const entries = [
   },
 ];
 for (const entry of entries) {
-  const [file] = Object.values(entry.entryPoints);
-  if (existsSync(file)) await build(entry);
+  const [[name, file]] = Object.entries(entry.entryPoints);
+  if (existsSync(file) && (only.length === 0 || only.includes(name))) await build(entry);
 }
 cpSync('node_modules/@vscode/codicons/dist/codicon.css', 'dist/webview/codicon.css');
 cpSync('node_modules/@vscode/codicons/dist/codicon.ttf', 'dist/webview/codicon.ttf');

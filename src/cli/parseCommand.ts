@@ -1,0 +1,181 @@
+import { parseArgs } from 'node:util';
+import type { ObservableSpec } from '../shared/engineProtocol.ts';
+import type { AttributionMethod } from '../shared/traceDocument.ts';
+import { UsageError } from './usage.ts';
+
+export interface TraceCommand {
+  readonly kind: 'trace';
+  /** The text itself, or where it is read from (`-`: standard input). */
+  readonly prompt: { readonly text: string } | { readonly file: string };
+  readonly model: string;
+  readonly observable: ObservableSpec | undefined;
+  readonly position: number | undefined;
+  readonly method: AttributionMethod;
+  readonly top: number;
+  /** 0: all cores. */
+  readonly threads: number;
+}
+
+export type ModelsAction = 'list' | 'pull' | 'info' | 'verify' | 'add';
+
+export interface ModelsCommand {
+  readonly kind: 'models';
+  readonly action: ModelsAction;
+  /** Empty for `list`. */
+  readonly model: string;
+  readonly threads: number;
+}
+
+export type Command = (TraceCommand | ModelsCommand | { readonly kind: 'help' } | { readonly kind: 'version' }) & {
+  readonly json: boolean;
+};
+
+/** Used when nobody names a model. */
+const DEFAULT_MODEL = 'smollm2-135m';
+
+const common = {
+  json: { type: 'boolean' },
+  text: { type: 'boolean' },
+  debug: { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+  version: { type: 'boolean' },
+  threads: { type: 'string' },
+} as const;
+
+const traceOptions = {
+  ...common,
+  model: { type: 'string' },
+  observable: { type: 'string' },
+  position: { type: 'string' },
+  method: { type: 'string' },
+  top: { type: 'string' },
+  'prompt-file': { type: 'string' },
+} as const;
+
+function parse<T extends typeof common>(args: readonly string[], options: T) {
+  try {
+    return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
+  } catch (error) {
+    // Node's text ends with a hint on its own API after the first sentence.
+    const message = error instanceof Error ? error.message : String(error);
+    throw new UsageError(message.split(/\. (?=To |Did )|\n/, 1)[0]);
+  }
+}
+
+/** `--position -1` as people write it; parseArgs wants `--position=-1`. */
+function joinNegativeNumbers(args: readonly string[]): string[] {
+  const joined: string[] = [];
+  for (const arg of args) {
+    const last = joined.at(-1);
+    if (/^-\d+$/.test(arg) && last !== undefined && /^--(position|top|threads)$/.test(last)) {
+      joined[joined.length - 1] = `${last}=${arg}`;
+    } else joined.push(arg);
+  }
+  return joined;
+}
+
+function readInteger(name: string, text: string | undefined, least: number): number | undefined {
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (!/^[+-]?\d+$/.test(text) || !Number.isSafeInteger(value) || value < least) {
+    const kind = Number.isFinite(least) ? `a whole number from ${least}` : 'a whole number';
+    throw new UsageError(`--${name} must be ${kind}, not "${text}"`);
+  }
+  return value;
+}
+
+function readObservable(text: string | undefined): ObservableSpec | undefined {
+  if (text === undefined) return undefined;
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new UsageError(`--observable is not JSON: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  const terms = typeof value === 'object' && value !== null && !Array.isArray(value) ? Object.entries(value) : [];
+  if (terms.length === 0)
+    throw new UsageError(`--observable must be an object of token: weight, e.g. '{" she": 1, " he": -1}'`);
+  const wrong = terms.find(([, weight]) => typeof weight !== 'number' || !Number.isFinite(weight));
+  if (wrong !== undefined)
+    throw new UsageError(`--observable: the weight of ${JSON.stringify(wrong[0])} must be a number`);
+  return Object.fromEntries(terms) as ObservableSpec;
+}
+
+function readMethod(text: string | undefined): AttributionMethod {
+  if (text === undefined || text === 'direct' || text === 'occlusion') return text ?? 'direct';
+  throw new UsageError(`--method must be direct or occlusion, not "${text}"`);
+}
+
+function readOutput(values: { json?: boolean; text?: boolean }): boolean {
+  if (values.json === true && values.text === true) throw new UsageError('--json and --text exclude each other');
+  return values.json === true;
+}
+
+function readPrompt(positionals: readonly string[], file: string | undefined): TraceCommand['prompt'] {
+  const [prompt, extra] = positionals;
+  if (extra !== undefined) throw new UsageError(`unexpected argument "${extra}"; put the prompt in quotes`);
+  if (prompt !== undefined && file !== undefined) throw new UsageError('give the prompt or --prompt-file, not both');
+  if (file !== undefined) return { file };
+  if (prompt === undefined) throw new UsageError('trace needs a prompt');
+  return prompt === '-' ? { file: '-' } : { text: prompt };
+}
+
+function parseTrace(args: readonly string[]): Command {
+  const { values, positionals } = parse(joinNegativeNumbers(args), traceOptions);
+  const json = readOutput(values);
+  if (values.help === true) return { kind: 'help', json };
+  return {
+    kind: 'trace',
+    json,
+    prompt: readPrompt(positionals, values['prompt-file']),
+    model: values.model ?? DEFAULT_MODEL,
+    observable: readObservable(values.observable),
+    position: readInteger('position', values.position, Number.NEGATIVE_INFINITY),
+    method: readMethod(values.method),
+    top: readInteger('top', values.top, 1) ?? 10,
+    threads: readInteger('threads', values.threads, 1) ?? 0,
+  };
+}
+
+const actions: Readonly<Record<ModelsAction, string | null>> = {
+  list: null,
+  pull: 'a catalogue id',
+  info: 'a catalogue id, a folder or a .gguf file',
+  verify: 'a catalogue id',
+  add: 'a folder or a .gguf file',
+};
+
+function isAction(text: string): text is ModelsAction {
+  return Object.hasOwn(actions, text);
+}
+
+function parseModels(args: readonly string[]): Command {
+  const { values, positionals } = parse(joinNegativeNumbers(args), common);
+  const json = readOutput(values);
+  if (values.help === true) return { kind: 'help', json };
+  const [action, model, extra] = positionals;
+  if (action === undefined) throw new UsageError('models needs one of list, pull, info, verify, add');
+  if (!isAction(action)) throw new UsageError(`unknown command "models ${action}"`);
+  const needs = actions[action];
+  if (needs !== null && model === undefined) throw new UsageError(`models ${action} needs ${needs}`);
+  const surplus = needs === null ? model : extra;
+  if (surplus !== undefined) throw new UsageError(`unexpected argument "${surplus}"`);
+  return { kind: 'models', action, model: model ?? '', json, threads: readInteger('threads', values.threads, 1) ?? 0 };
+}
+
+/**
+ * What the person asked for.
+ * @throws UsageError in words.
+ */
+export function parseCommand(args: readonly string[]): Command {
+  const [first, ...rest] = args;
+  if (first === undefined) throw new UsageError('no command given');
+  if (first === 'trace') return parseTrace(rest);
+  if (first === 'models') return parseModels(rest);
+  if (first === 'help') return { kind: 'help', json: false };
+  if (!first.startsWith('-')) throw new UsageError(`unknown command "${first}"`);
+  const { values } = parse(args, common);
+  if (values.version === true) return { kind: 'version', json: false };
+  if (values.help === true) return { kind: 'help', json: false };
+  throw new UsageError('no command given');
+}

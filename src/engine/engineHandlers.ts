@@ -1,0 +1,61 @@
+import type { AnalysisEngine } from '../core/analyses/analysisEngine.ts';
+import type { LocatedModel, ModelStore } from '../core/models/modelStore.ts';
+import { type Job, verifyLoaded } from '../core/session/loadModel.ts';
+import type { EngineRequests } from '../shared/engineProtocol.ts';
+import { progressPhases } from '../shared/progressPhases.ts';
+import type { Handlers, RequestContext } from '../shared/rpc.ts';
+import { ModelPool } from './modelPool.ts';
+import { RunQueue } from './runQueue.ts';
+
+export interface EngineParts {
+  readonly store: ModelStore;
+  /** Opens a model that is on this machine. Progress in bytes, when weights must be cast first. */
+  readonly load: (located: LocatedModel, job: Job) => Promise<AnalysisEngine>;
+}
+
+/** Share of the bar that opening a model takes when it is not open yet. */
+const OPENING = 0.5;
+
+/** Answers to everything the engine process can be asked. Runs take turns; lists and downloads do not wait for them. */
+export function createEngineHandlers(parts: EngineParts): Handlers<EngineRequests> {
+  const { store } = parts;
+  const queue = new RunQueue();
+  const pool = new ModelPool<AnalysisEngine>();
+
+  /** Opens the model if need be, then runs `job` on it, when its turn has come. */
+  const withModel = async <T>(
+    ref: string,
+    { signal, onProgress }: RequestContext,
+    run: (engine: AnalysisEngine, job: Job, located: LocatedModel) => Promise<T> | T,
+  ): Promise<T> => {
+    const located = await store.locate(ref);
+    const key = await store.identityOf(located);
+    return await queue.run(signal, async () => {
+      const open = pool.peek(key) !== undefined;
+      const [opening, running] = open ? [onProgress, onProgress] : progressPhases(onProgress, OPENING);
+      const identity = { key, forecast: async () => (await store.info(ref)).memory };
+      const model = await pool.get(identity, () => parts.load(located, { signal, onProgress: opening }));
+      return await run(model, { signal, onProgress: running }, located);
+    });
+  };
+
+  return {
+    'models.list': () => store.list(),
+    'models.info': ({ model }) => store.info(model),
+    'models.pull': ({ id }, context) => store.pull(id, context),
+    'models.add': ({ path }) => store.add(path),
+    'models.verify': ({ model }, context) =>
+      withModel(model, context, (engine, job, located) => verifyLoaded(engine, store, located, job)),
+    'models.load': ({ model }, context) => withModel(model, context, ({ model: opened }) => opened.info),
+    checkTerms: async ({ model, terms }, context) => {
+      const open = pool.peek(await store.identityOf(await store.locate(model)));
+      if (open !== undefined) return open.checkTerms(terms);
+      return await withModel(model, context, (engine) => engine.checkTerms(terms));
+    },
+    trace: (request, context) => withModel(request.model, context, (engine, job) => engine.trace(request, job)),
+    lens: ({ request, positions }, context) =>
+      withModel(request.model, context, (engine, job) => engine.lens(request, positions, job)),
+    head: ({ request, ...head }, context) =>
+      withModel(request.model, context, (engine, job) => engine.head(request, head, job)),
+  };
+}
