@@ -12,7 +12,16 @@ import {
   rowsInput,
 } from './blockGraph.ts';
 import type { BlockHook } from './hookPoints.ts';
-import { itemsOf, joinItems, joinPositions, type KeysValues, NO_KEYS_VALUES, putRows, takeRows } from './keysValues.ts';
+import {
+  concatenate,
+  itemsOf,
+  joinItems,
+  joinPositions,
+  type KeysValues,
+  NO_KEYS_VALUES,
+  putRows,
+  takeRows,
+} from './keysValues.ts';
 import { allFinite, nonFiniteError } from './nonFinite.ts';
 import {
   type Feeds,
@@ -39,6 +48,8 @@ export interface StackPass {
   readonly reads?: ReadPlan;
   /** Whether the keys and values of the new positions are returned. */
   readonly keepKeysValues?: boolean;
+  /** Whether the residual stream before each layer is returned. */
+  readonly keepResiduals?: boolean;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
 }
@@ -49,6 +60,15 @@ export interface StackResult {
   readonly reads: ActivationReads;
   /** By layer from `fromLayer` on, for the new positions; empty unless asked for. */
   readonly keysValues: readonly KeysValues[];
+  /** resid_pre by layer from `fromLayer` on, `[batch, new, d_model]`; empty unless asked for. */
+  readonly residuals: readonly Float32Array[];
+}
+
+/** What one batch tile yields: the same, for its items. */
+interface TileResult {
+  readonly x: Float32Array;
+  readonly keysValues: KeysValues[];
+  readonly residuals: Float32Array[];
 }
 
 /** Positions per run: large enough for full speed, small enough for the caches and for a cancel within 0.1 s. */
@@ -105,7 +125,7 @@ export class BlockStack {
     const reads = new ActivationReads(this.config, batch, pass.reads?.rows.length ?? 0, start + count);
     const itemsPerTile = Math.max(1, Math.min(batch, Math.floor(BATCH_POSITIONS / Math.max(1, count))));
     const x = new Float32Array(pass.x.length);
-    const parts: KeysValues[][] = [];
+    const parts: TileResult[] = [];
     const tiles = Math.ceil(batch / itemsPerTile);
     for (let tile = 0; tile < tiles; tile += 1) {
       const firstItem = tile * itemsPerTile;
@@ -123,17 +143,20 @@ export class BlockStack {
             onProgress({ ...p, done: tile * (toLayer - fromLayer) + p.done, total: tiles * (toLayer - fromLayer) })),
       });
       x.set(result.x, firstItem * count * dModel);
-      parts.push(result.keysValues);
+      parts.push(result);
     }
-    const keysValues = parts.length === 1 ? parts[0] : joinItems(parts);
-    return { x, reads, keysValues };
+    if (parts.length === 1) return { ...parts[0], x, reads };
+    const residuals = parts[0].residuals.map((_, layer) => concatenate(parts.map((part) => part.residuals[layer])));
+    return { x, reads, residuals, keysValues: joinItems(parts.map((part) => part.keysValues)) };
   }
 
-  private async forwardTile(pass: TilePass): Promise<{ x: Float32Array; keysValues: KeysValues[] }> {
+  private async forwardTile(pass: TilePass): Promise<TileResult> {
     const { fromLayer, toLayer } = pass;
     const keysValues: KeysValues[] = [];
+    const residuals: Float32Array[] = [];
     let x = pass.x;
     for (let layer = fromLayer; layer < toLayer; layer += 1) {
+      if (pass.keepResiduals) residuals.push(x);
       const result = await this.runLayer(pass, layer, x);
       if (pass.keepKeysValues) keysValues.push(result.keysValues);
       x = result.x;
@@ -143,7 +166,7 @@ export class BlockStack {
         label: `L${layer + 1} of ${this.config.nLayers}`,
       });
     }
-    return { x, keysValues };
+    return { x, keysValues, residuals };
   }
 
   /** New positions per run. */
@@ -187,7 +210,10 @@ export class BlockStack {
   ): Promise<{ x: Float32Array; keysValues: KeysValues }> {
     const tileRows: TileRows = pass.reads ? rowsOfTile(pass.reads, tile) : { local: [], target: [] };
     const hooks = tileRows.local.length === 0 ? [] : (pass.reads?.hooks.get(layer) ?? []);
-    const inGraph = this.hooksToFetch(hooks);
+    // Head results are made from z.
+    const inGraph = this.hooks.filter(
+      (hook) => hooks.includes(hook) || (hook === 'attn.hook_z' && hooks.includes('attn.hook_result')),
+    );
     const feeds = this.feeds(layer, pass.start + tile.firstRow, tile, x, past, inGraph, tileRows.local);
     const names = [BLOCK_OUTPUTS.y, ...(wantKeysValues ? [BLOCK_OUTPUTS.keys, BLOCK_OUTPUTS.values] : []), ...inGraph];
     const outputs = await this.pool.run(this.blockKind, layer, feeds, names, pass.signal);
@@ -211,12 +237,6 @@ export class BlockStack {
         }
       : NO_KEYS_VALUES;
     return { x: y, keysValues };
-  }
-
-  private hooksToFetch(hooks: readonly BlockHook[]): BlockHook[] {
-    const wanted = new Set<BlockHook>(hooks);
-    if (wanted.has('attn.hook_result')) wanted.add('attn.hook_z');
-    return this.hooks.filter((hook) => wanted.has(hook));
   }
 
   private feeds(

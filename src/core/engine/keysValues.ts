@@ -71,22 +71,24 @@ export function joinPositions(a: KeysValues, b: KeysValues, sizes: HeadSizes): K
   return { batch: b.batch, length, keys: join(a.keys, b.keys), values: join(a.values, b.values) };
 }
 
+/** Arrays one after the other. */
+export function concatenate(arrays: readonly Float32Array[]): Float32Array {
+  const result = new Float32Array(arrays.reduce((sum, array) => sum + array.length, 0));
+  let at = 0;
+  for (const array of arrays) {
+    result.set(array, at);
+    at += array.length;
+  }
+  return result;
+}
+
 /** Batches of equal length, one after the other. `parts[tile][layer]` → `[layer]`. */
 export function joinItems(parts: readonly (readonly KeysValues[])[]): KeysValues[] {
-  const concat = (arrays: readonly Float32Array[]) => {
-    const result = new Float32Array(arrays.reduce((sum, array) => sum + array.length, 0));
-    let at = 0;
-    for (const array of arrays) {
-      result.set(array, at);
-      at += array.length;
-    }
-    return result;
-  };
   return parts[0].map((first, layer) => ({
     batch: parts.reduce((sum, part) => sum + part[layer].batch, 0),
     length: first.length,
-    keys: concat(parts.map((part) => part[layer].keys)),
-    values: concat(parts.map((part) => part[layer].values)),
+    keys: concatenate(parts.map((part) => part[layer].keys)),
+    values: concatenate(parts.map((part) => part[layer].values)),
   }));
 }
 

@@ -6,9 +6,10 @@ import type { ModelWeights } from '../models/modelWeights.ts';
 import type { OpenModel } from '../models/openModel.ts';
 import { BlockStack } from './blockStack.ts';
 import { FinalNorm } from './finalNorm.ts';
-import { type BlockHook, type GlobalHook, hookName, parseHookPoint } from './hookPoints.ts';
+import { type GlobalHook, hookName } from './hookPoints.ts';
 import { takeRows } from './keysValues.ts';
 import { allFinite, nonFiniteError } from './nonFinite.ts';
+import { checkPositions, checkResidual, checkTokens, parseHooks } from './runChecks.ts';
 import { SessionPool } from './sessionPool.ts';
 import { Unembedding } from './unembedding.ts';
 import { resolveWeightFiles, WeightFiles } from './weightFiles.ts';
@@ -38,14 +39,10 @@ export interface RunResult {
   readonly residual: PackedArray;
 }
 
-/** Plan of a run after its names have been read. */
-interface ParsedHooks {
-  readonly blocks: ReadonlyMap<number, readonly BlockHook[]>;
-  readonly globals: readonly GlobalHook[];
-}
-
 /** A model ready to run: forward passes with any hook point read. The one user of the runtime; everything above asks it. */
 export class ModelRunner {
+  private mean: Promise<Float32Array> | undefined;
+
   private constructor(
     readonly config: ModelConfig,
     readonly weights: ModelWeights,
@@ -120,6 +117,24 @@ export class ModelRunner {
     return { tokens: embedded, positions };
   }
 
+  /** Mean of the token embeddings over the vocabulary, `[d_model]`; read from the file once. */
+  meanEmbedding(): Promise<Float32Array> {
+    this.mean ??= this.readMeanEmbedding();
+    return this.mean;
+  }
+
+  private async readMeanEmbedding(): Promise<Float32Array> {
+    const { embed } = this.weights;
+    const [count, width] = embed.shape;
+    const sums = new Float64Array(width);
+    await this.files.stream(embed, (chunk, _firstRow, rows) => {
+      for (let row = 0; row < rows; row += 1) {
+        for (let i = 0; i < width; i += 1) sums[i] += chunk[row * width + i];
+      }
+    });
+    return Float32Array.from(sums, (sum) => sum / count);
+  }
+
   /**
    * Runs a batch of prompts of equal length through the blocks and reads hook points. One forward pass.
    * @throws MechanistError `bad-input` (unknown hook, unlike lengths, positions or layers out of range),
@@ -127,13 +142,15 @@ export class ModelRunner {
    */
   async run(tokens: readonly ArrayLike<number>[], options: RunOptions = {}): Promise<RunResult> {
     const { dModel, nLayers } = this.config;
-    const length = this.checkTokens(tokens);
+    const length = checkTokens(this.config, tokens);
     const { fromLayer = 0, toLayer = nLayers } = options;
-    const hooks = this.parseHooks(options);
-    const rows = this.checkPositions(options.positions, length);
+    const hooks = parseHooks(this.config, options);
+    const rows = checkPositions(options.positions, length);
     const embedded = options.residual === undefined ? await this.embed(tokens) : null;
     const x =
-      embedded === null ? this.checkResidual(options, tokens.length, length) : sum(embedded.tokens, embedded.positions);
+      embedded === null
+        ? checkResidual(this.config, options, tokens.length, length)
+        : sum(embedded.tokens, embedded.positions);
     const { signal, onProgress } = options;
     const reads = { hooks: hooks.blocks, rows };
     const pass = { x, batch: tokens.length, count: length, start: 0, fromLayer, toLayer, reads, signal, onProgress };
@@ -162,7 +179,7 @@ export class ModelRunner {
     const { residual } = await this.run(tokens, { signal, onProgress });
     const [batch, length, dModel] = residual.dims;
     const positions = options.positions === 'all' ? undefined : (options.positions ?? [-1]);
-    const rows = this.checkPositions(positions, length);
+    const rows = checkPositions(positions, length);
     const picked = pickRows(residual.data, batch, length, dModel, rows);
     const logits = await this.unembedding.logits(this.finalNorm.apply(picked), columns, signal);
     return { dims: [batch, rows.length, logits.dims[1]], data: logits.data };
@@ -194,99 +211,11 @@ export class ModelRunner {
     }
   }
 
-  private parseHooks(options: RunOptions): ParsedHooks {
-    const { fromLayer = 0, toLayer = this.config.nLayers, residual } = options;
-    if (
-      !Number.isInteger(fromLayer) ||
-      !Number.isInteger(toLayer) ||
-      fromLayer < 0 ||
-      toLayer > this.config.nLayers ||
-      fromLayer > toLayer
-    ) {
-      throw new MechanistError(
-        'bad-input',
-        `Layers ${fromLayer} to ${toLayer} are outside 0 to ${this.config.nLayers}.`,
-      );
-    }
-    if (fromLayer > 0 && residual === undefined) {
-      throw new MechanistError(
-        'bad-input',
-        `A run from layer ${fromLayer} needs the residual stream before that layer.`,
-      );
-    }
-    const blocks = new Map<number, BlockHook[]>();
-    const globals: GlobalHook[] = [];
-    for (const name of options.hooks ?? []) {
-      const point = parseHookPoint(name, this.config);
-      const outside =
-        point.kind === 'block'
-          ? point.layer < fromLayer || point.layer >= toLayer
-          : point.hook.startsWith('ln_final')
-            ? toLayer < this.config.nLayers
-            : residual !== undefined;
-      if (outside) {
-        throw new MechanistError(
-          'bad-input',
-          `${hookName(point)} is not reached by a run of layers ${fromLayer} to ${toLayer - 1}.`,
-        );
-      }
-      if (point.kind === 'global') globals.push(point.hook);
-      else blocks.set(point.layer, [...(blocks.get(point.layer) ?? []), point.hook]);
-    }
-    return { blocks, globals };
-  }
-
-  private checkTokens(tokens: readonly ArrayLike<number>[]): number {
-    const length = tokens[0]?.length ?? 0;
-    if (length === 0) throw new MechanistError('prompt-empty', 'The prompt is empty. Write at least one token.');
-    if (tokens.some((row) => row.length !== length)) {
-      throw new MechanistError('bad-input', 'Prompts of one batch must have the same number of tokens.');
-    }
-    if (length > this.config.nCtx) {
-      throw new MechanistError(
-        'prompt-too-long',
-        `The prompt has ${length} tokens; the model's context holds ${this.config.nCtx}.`,
-      );
-    }
-    return length;
-  }
-
-  private checkPositions(positions: readonly number[] | undefined, length: number): Int32Array {
-    if (positions === undefined) return Int32Array.from({ length }, (_, i) => i);
-    return Int32Array.from(positions, (position) => resolvePosition(position, length));
-  }
-
-  private checkResidual({ residual }: RunOptions, batch: number, length: number): Float32Array {
-    const dims = [batch, length, this.config.dModel];
-    if (residual === undefined || residual.dims.join() !== dims.join()) {
-      throw new MechanistError(
-        'bad-input',
-        `The residual stream must have shape [${dims.join(', ')}], not [${residual?.dims.join(', ')}].`,
-      );
-    }
-    return residual.data;
-  }
-
   /** Frees all weights. The runner cannot be used afterwards. */
   async close(): Promise<void> {
     await this.pool.close();
     await this.files.close();
   }
-}
-
-/**
- * A position counted from the start; negative ones count from the end.
- * @throws MechanistError `bad-input`
- */
-export function resolvePosition(position: number, length: number): number {
-  const resolved = position < 0 ? length + position : position;
-  if (!Number.isInteger(resolved) || resolved < 0 || resolved >= length) {
-    throw new MechanistError(
-      'bad-input',
-      `Position ${position} is outside the prompt: it has ${length} tokens (0 to ${length - 1}).`,
-    );
-  }
-  return resolved;
 }
 
 /** a + b; b may be absent. */

@@ -1,0 +1,79 @@
+import type { TermCheck, TraceRequest } from '../../shared/engineProtocol.ts';
+import type { HeadDetail, LensTable, TraceDocument } from '../../shared/traceDocument.ts';
+import { ActivationCache } from '../engine/activationCache.ts';
+import { ModelRunner, type RunContext } from '../engine/modelRunner.ts';
+import type { OpenModel } from '../models/openModel.ts';
+import { checkTerms } from '../tasks/observable.ts';
+import type { AnalysisContext } from './analysisContext.ts';
+import { type HeadQuestion, headDetail } from './headDetail.ts';
+import { lens } from './lens.ts';
+import { trace } from './trace.ts';
+
+export interface AnalysisEngineOptions {
+  /** Threads of matrix products; use the number of cores. */
+  readonly threads: number;
+  /** Bytes that activations of past prompts may hold. */
+  readonly cacheBytes: number;
+  /** Version of Mechanist, written into every result. */
+  readonly version: string;
+}
+
+/**
+ * All analyses of one open model. Calls may overlap but gain nothing from it: runs block the thread. Between runs the
+ * event loop turns once, so that a signal can stop a job within about 0.1 s.
+ */
+export class AnalysisEngine {
+  private constructor(
+    readonly model: OpenModel,
+    /** For forward passes and activations beyond the ready-made analyses. */
+    readonly runner: ModelRunner,
+    readonly cache: ActivationCache,
+    private readonly version: string,
+  ) {}
+
+  /**
+   * Loads all weights (about 1 s per GB of float32), so that the first question is fast. Progress by layer.
+   * @throws MechanistError `cancelled`; then nothing stays in memory
+   */
+  static async open(
+    model: OpenModel,
+    options: AnalysisEngineOptions,
+    context: RunContext = {},
+  ): Promise<AnalysisEngine> {
+    const runner = await ModelRunner.open(model, options);
+    try {
+      await runner.prepare(context);
+    } catch (error) {
+      await runner.close();
+      throw error;
+    }
+    return new AnalysisEngine(model, runner, new ActivationCache(runner, options.cacheBytes), options.version);
+  }
+
+  private context(context: RunContext): AnalysisContext {
+    const { model, runner, cache, version } = this;
+    return { model, runner, cache, version, ...context };
+  }
+
+  checkTerms(terms: readonly string[]): TermCheck[] {
+    return checkTerms(terms, this.model.tokenizer);
+  }
+
+  trace(request: TraceRequest, context: RunContext = {}): Promise<TraceDocument> {
+    return trace(this.context(context), request);
+  }
+
+  lens(request: TraceRequest, positions: readonly number[], context: RunContext = {}): Promise<LensTable> {
+    return lens(this.context(context), request, positions);
+  }
+
+  head(request: TraceRequest, question: HeadQuestion, context: RunContext = {}): Promise<HeadDetail> {
+    return headDetail(this.context(context), request, question);
+  }
+
+  /** Gives all memory back. */
+  async close(): Promise<void> {
+    this.cache.clear();
+    await this.runner.close();
+  }
+}

@@ -1,0 +1,92 @@
+import type { TraceRequest } from '../../shared/engineProtocol.ts';
+import { throwIfCancelled } from '../../shared/errors.ts';
+import { signed } from '../../shared/format.ts';
+import type { DirectAttribution, NextToken, TraceDocument } from '../../shared/traceDocument.ts';
+import type { PromptActivations } from '../engine/activationCache.ts';
+import type { AnalysisContext } from './analysisContext.ts';
+import { attributionsBySource, directAttribution, sumOfParts } from './directAttribution.ts';
+import { type ObservableInUse, observableAt } from './observableAt.ts';
+import { occlusion, occlusionGroups } from './occlusion.ts';
+import { progressSteps } from './progressSteps.ts';
+import { readPrompt } from './promptContext.ts';
+import { provenanceOf } from './provenance.ts';
+
+const DEFAULT_TOP = 10;
+/** Largest error of the sum of parts, relative to the largest part, that float32 explains. */
+const SUM_TOLERANCE = 1e-4;
+
+interface Outputs {
+  readonly next: readonly NextToken[];
+  readonly value: number;
+}
+
+/** Candidates after the last position, and the observable's value at its own position, both from the model's logits. */
+async function readOutputs(
+  { model, runner, signal }: AnalysisContext,
+  prompt: PromptActivations,
+  position: number,
+  { terms }: ObservableInUse,
+  top: number,
+): Promise<Outputs> {
+  const { dModel } = model.config;
+  const last = prompt.tokens.length - 1;
+  const rows = new Float32Array(2 * dModel);
+  [last, position].forEach((pos, i) => {
+    rows.set(prompt.final.subarray(pos * dModel, (pos + 1) * dModel), i * dModel);
+  });
+  const columns = terms.map((term) => term.id);
+  const best = await runner.unembedding.top(runner.finalNorm.apply(rows), Math.max(1, top), columns, signal);
+  const next = best.ids[0].map((id, rank) => {
+    const logit = best.logits[0][rank];
+    return { id, text: model.tokenizer.tokenText(id), logit, logprob: logit - best.logSumExp[0] };
+  });
+  return { next, value: terms.reduce((sum, term, t) => sum + term.weight * best.columns[1][t], 0) };
+}
+
+/** The parts must add up to the model's own logits; if they do not, the reader is told. */
+function checkSum(direct: DirectAttribution, value: number): string[] {
+  const error = Math.abs(sumOfParts(direct) - value);
+  const parts = [...direct.heads.flat(), ...direct.mlps, direct.embedding, direct.positionEmbedding, direct.bias];
+  const scale = parts.reduce((largest, part) => Math.max(largest, Math.abs(part)), Math.abs(value));
+  if (error <= SUM_TOLERANCE * Math.max(scale, 1e-3)) return [];
+  return [`The parts of the observable add up to ${signed(sumOfParts(direct))}, not to its value ${signed(value)}.`];
+}
+
+/**
+ * Traces a prompt: next tokens, the observable, its direct attribution, and token attributions by the method asked for.
+ * One forward pass (less what the cache knows); occlusion adds about half a pass per token.
+ * @throws MechanistError `prompt-empty`, `bad-input`, `token-splits`, `model-corrupt`, `cancelled`
+ */
+export async function trace(context: AnalysisContext, request: TraceRequest): Promise<TraceDocument> {
+  const { model, runner, cache, signal } = context;
+  throwIfCancelled(signal);
+  const { tokens, ids, tokensInText, position, warnings } = readPrompt(model, request);
+  const { method } = request;
+  const occlusionPasses = method === 'occlusion' ? occlusionGroups(position).length : 0;
+  const [forward, splitting, occluding] = progressSteps(context.onProgress, [1, 1, occlusionPasses]);
+  const prompt = await cache.get(ids, position, { signal, onProgress: forward });
+  const observable = await observableAt(context, request.observable, prompt, position);
+  const { next, value } = await readOutputs(context, prompt, position, observable, request.top ?? DEFAULT_TOP);
+  const direction = { terms: observable.terms, ...(await runner.unembedding.direction(observable.terms)) };
+  const direct = await directAttribution(context, prompt, position, direction, splitting);
+  const attributions =
+    method === 'occlusion'
+      ? await occlusion(context, prompt, position, direction, occluding)
+      : attributionsBySource(direct, position);
+  return {
+    schemaVersion: 1,
+    kind: 'trace',
+    complete: true,
+    warnings: [...warnings, ...checkSum(direct, value)],
+    provenance: provenanceOf(context, { model: request.model, ids, terms: observable.terms, position, method }),
+    prompt: request.prompt,
+    tokens,
+    tokensInText,
+    position,
+    observable: { ...observable, value },
+    method,
+    attributions,
+    direct,
+    next,
+  };
+}
