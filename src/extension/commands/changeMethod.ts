@@ -1,0 +1,24 @@
+import * as vscode from 'vscode';
+import type { PromptTarget } from '../../shared/contributions.ts';
+import { type CommandContext, findPrompt } from './commandContext.ts';
+import { writeFrontMatter } from './writeFrontMatter.ts';
+
+/** Asks how tokens are scored and writes it into the front matter. */
+export async function changeMethod(context: CommandContext, given: PromptTarget | undefined): Promise<void> {
+  const { document, session } = await findPrompt(context, given);
+  const now = session.file.frontMatter?.method?.value ?? session.settings.method;
+  const items = [
+    {
+      label: 'direct',
+      detail:
+        'Direct logit attribution split over source tokens; attention and norm scale frozen. One forward pass; adds up to the observable.',
+    },
+    {
+      label: 'occlusion',
+      detail:
+        'The observable minus its value with the token replaced by the mean embedding. One forward pass for each token.',
+    },
+  ].map((item) => ({ ...item, description: item.label === now ? 'in force' : '' }));
+  const picked = await vscode.window.showQuickPick(items, { title: 'Method of Token Attribution' });
+  if (picked && picked.label !== now) await writeFrontMatter(document, 'method', picked.label);
+}

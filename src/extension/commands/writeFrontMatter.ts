@@ -1,0 +1,25 @@
+import * as vscode from 'vscode';
+import { setFrontMatter } from '../../core/tasks/editFrontMatter.ts';
+import type { FrontMatterKey } from '../../core/tasks/frontMatter.ts';
+import { MechanistError } from '../../shared/errors.ts';
+
+/** Sets one key of a prompt file's front matter, as an edit that can be undone. `value` is YAML text. */
+export async function writeFrontMatter(
+  document: vscode.TextDocument,
+  key: FrontMatterKey,
+  value: string,
+): Promise<void> {
+  const change = setFrontMatter(document.getText(), key, value);
+  if (!change) {
+    throw new MechanistError(
+      'bad-input',
+      'The front matter is not valid YAML. Put right what is underlined, then try again.',
+    );
+  }
+  const edit = new vscode.WorkspaceEdit();
+  const range = new vscode.Range(document.positionAt(change.start), document.positionAt(change.end));
+  edit.replace(document.uri, range, change.newText);
+  if (!(await vscode.workspace.applyEdit(edit))) {
+    throw new MechanistError('bad-input', 'The file could not be changed. Is it read-only?');
+  }
+}

@@ -1,0 +1,51 @@
+import { join } from 'node:path';
+import * as vscode from 'vscode';
+import { registerCommands } from './commands/registerCommands.ts';
+import { EngineClient } from './engineClient.ts';
+import { ModelDirectory } from './modelDirectory.ts';
+import { PromptSessions } from './promptLanguage/promptSessions.ts';
+import { registerPromptLanguage } from './promptLanguage/registerPromptLanguage.ts';
+import { Messages } from './runWithProgress.ts';
+import { readEngineSettings } from './settings.ts';
+import { TracePanels } from './trace/tracePanels.ts';
+
+/** What `activate` returns to the tests in the extension host. */
+export interface MechanistApi {
+  /** Process id of the engine while it runs. */
+  enginePid(): number | undefined;
+}
+
+/** Builds, registers and hands over for disposal; no logic of its own. */
+export function activate(context: vscode.ExtensionContext): MechanistApi {
+  const output = vscode.window.createOutputChannel('Mechanist', { log: true });
+  const log = (line: string) => output.info(line);
+  const messages = new Messages(output);
+  const engine = new EngineClient({
+    modulePath: join(context.extensionPath, 'dist', 'engine.cjs'),
+    settings: () => readEngineSettings(context.extension),
+    log,
+    onCrash: (message) => {
+      messages.warn(message);
+      models.refresh();
+    },
+  });
+  const models = new ModelDirectory(engine);
+  const sessions = new PromptSessions(engine, models);
+  const panelContext = { extensionUri: context.extensionUri, port: engine, sessions, messages, log };
+  const panels = new TracePanels(panelContext, context.workspaceState);
+  context.subscriptions.push(
+    output,
+    engine,
+    sessions,
+    panels,
+    registerPromptLanguage(sessions, models),
+    registerCommands({ engine, models, sessions, panels, messages }),
+    vscode.workspace.onDidChangeConfiguration((event) => {
+      const needsNewEngine = ['mechanist.engine', 'mechanist.cacheFolder'];
+      if (!needsNewEngine.some((id) => event.affectsConfiguration(id))) return;
+      engine.restart();
+      models.refresh();
+    }),
+  );
+  return { enginePid: () => engine.pid };
+}

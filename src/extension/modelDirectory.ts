@@ -1,0 +1,123 @@
+import { homedir } from 'node:os';
+import { isAbsolute, join, resolve } from 'node:path';
+import { nearestWord } from '../core/tasks/nearestWord.ts';
+import { bytes } from '../shared/format.ts';
+import type { ModelInfo, ModelListing } from '../shared/modelInfo.ts';
+import type { OnProgress } from '../shared/progress.ts';
+import { Emitter } from './emitter.ts';
+import type { EnginePort } from './engineClient.ts';
+
+/** Which model a prompt file is traced with, or why with none. */
+export type ModelChoice =
+  | {
+      readonly kind: 'use';
+      /** What the engine is asked for. */
+      readonly ref: string;
+      /** Until the engine has opened it. */
+      readonly label: string;
+      /** Set when the named model is not on this machine and this one stands in. */
+      readonly insteadOf: Absent | null;
+    }
+  | { readonly kind: 'absent'; readonly absent: Absent };
+
+/** A named model that cannot be used now. */
+export interface Absent {
+  readonly name: string;
+  /** `remote`: it can be downloaded. `unknown`: nobody knows the name. `missing`: its folder or file has gone. */
+  readonly why: 'remote' | 'unknown' | 'missing';
+  readonly downloadBytes: number | null;
+  /** A known name that may have been meant. */
+  readonly nearest: string | null;
+}
+
+/** True for what can only be a place on disk, never a catalogue id. */
+function isPath(name: string): boolean {
+  return /^(?:~|\.{1,2})?[\\/]/.test(name) || isAbsolute(name) || /\.gguf$/i.test(name);
+}
+
+/** Absolute path of a folder or file as a person wrote it, relative to the folder of the prompt file; ids stay. */
+export function resolveModelName(name: string, folder: string | null): string {
+  if (!isPath(name)) return name;
+  if (/^~[\\/]/.test(name)) return join(homedir(), name.slice(2));
+  return isAbsolute(name) ? name : resolve(folder ?? '.', name);
+}
+
+/** `smollm2-135m is not on this machine (98 MB to download)` */
+export function describeAbsent(absent: Absent): string {
+  if (absent.why === 'unknown') return `There is no model "${absent.name}"`;
+  if (absent.why === 'missing') return `${absent.name} is no longer where it was`;
+  const size = absent.downloadBytes === null ? '' : ` (${bytes(absent.downloadBytes)} to download)`;
+  return `${absent.name} is not on this machine${size}`;
+}
+
+/** What models there are and which one a name means. Asks the engine, remembers its answers until `refresh`. */
+export class ModelDirectory {
+  readonly #port: EnginePort;
+  readonly #changed = new Emitter<void>();
+  readonly #loaded = new Map<string, Promise<ModelInfo>>();
+  #listings: Promise<readonly ModelListing[]> | null = null;
+
+  constructor(port: EnginePort) {
+    this.#port = port;
+  }
+
+  /** Models were added, downloaded or removed. */
+  readonly onDidChange = this.#changed.event;
+
+  list(): Promise<readonly ModelListing[]> {
+    if (this.#listings === null) {
+      const asked = this.#port.request('models.list', null);
+      this.#listings = asked;
+      asked.catch(() => {
+        if (this.#listings === asked) this.#listings = null;
+      });
+    }
+    return this.#listings;
+  }
+
+  /** Which model to use for a file in `folder` that names `named`; `fallback` stands in when that one is not here. */
+  async choose(named: string, fallback: string, folder: string | null): Promise<ModelChoice> {
+    const listings = await this.list();
+    const first = pick(named, folder, listings);
+    if (first.kind === 'use' || fallback === '' || first.absent.why !== 'remote') return first;
+    const second = pick(fallback, folder, listings);
+    return second.kind === 'use' ? { ...second, insteadOf: first.absent } : first;
+  }
+
+  /** Opens the model in the engine; the same promise for everyone. Not cancelled by edits: the next trace needs it too. */
+  load(ref: string, onProgress?: OnProgress): Promise<ModelInfo> {
+    const known = this.#loaded.get(ref);
+    if (known) return known;
+    const loading = this.#port.request('models.load', { model: ref }, { onProgress });
+    this.#loaded.set(ref, loading);
+    loading.catch(() => {
+      if (this.#loaded.get(ref) === loading) this.#loaded.delete(ref);
+    });
+    return loading;
+  }
+
+  /** After a download, an added model, or an engine that was started again. */
+  refresh(): void {
+    this.#listings = null;
+    this.#loaded.clear();
+    this.#changed.fire();
+  }
+}
+
+function pick(name: string, folder: string | null, listings: readonly ModelListing[]): ModelChoice {
+  const ref = resolveModelName(name, folder);
+  const listing = listings.find((l) => l.ref === ref);
+  if (listing?.state === 'ready' || listing?.state === 'bundled') {
+    return { kind: 'use', ref, label: listing.label, insteadOf: null };
+  }
+  if (!listing && isPath(name)) return { kind: 'use', ref, label: name, insteadOf: null };
+  const why = listing?.state === 'remote' ? 'remote' : listing ? 'missing' : 'unknown';
+  const nearest =
+    why === 'unknown'
+      ? nearestWord(
+          name,
+          listings.map((l) => l.ref),
+        )
+      : null;
+  return { kind: 'absent', absent: { name, why, downloadBytes: listing?.downloadBytes ?? null, nearest } };
+}

@@ -1,0 +1,124 @@
+import * as vscode from 'vscode';
+import { attributionMethods, type FrontMatterKey, frontMatterKeys } from '../../core/tasks/frontMatter.ts';
+import { bytes } from '../../shared/format.ts';
+import type { ModelListing } from '../../shared/modelInfo.ts';
+import type { AttributionMethod } from '../../shared/traceDocument.ts';
+import type { ModelDirectory } from '../modelDirectory.ts';
+import type { PromptSessions } from './promptSessions.ts';
+
+const keyDocs: Readonly<Record<FrontMatterKey, string>> = {
+  model:
+    'The model that reads the prompts: a catalogue id (`smollm2-135m`), a folder with `config.json`, or a `.gguf` file. Paths may be relative to this file. Without it the setting `mechanist.model` holds.',
+  observable:
+    'What is explained: a weighted sum of logits, `{ " she": 1, " he": -1 }`. Each key is the text of one token, its leading space included. Without it: the most likely next token minus the second.',
+  position: 'Where the observable is read: `last`, or a token counted from 1; −1 is the last one.',
+  method:
+    "How tokens are scored. `direct`: direct logit attribution split over source tokens, attention and norm scale frozen. `occlusion`: the observable minus its value with the token's embedding replaced by the mean embedding.",
+  corrupted: 'The corrupted prompt, or a list with one for each prompt. Kept for analyses that compare runs.',
+  answers: 'Tokens that count as answers. Kept for analyses that score them.',
+};
+
+const methodDocs: Readonly<Record<AttributionMethod, string>> = {
+  direct: 'Direct logit attribution, one forward pass',
+  occlusion: 'Token replaced by the mean embedding, one forward pass for each token',
+};
+
+/** What follows a key that was just chosen, in VS Code's snippet syntax. */
+const tab = (index: number, text = '') => (text === '' ? `$${index}` : `\${${index}:${text}}`);
+const valueSnippets: Readonly<Record<FrontMatterKey, string>> = {
+  model: `model: ${tab(0)}`,
+  observable: `observable: { "${tab(1, ' she')}": 1, "${tab(2, ' he')}": -1 }`,
+  position: `position: ${tab(0, 'last')}`,
+  method: `method: ${tab(0)}`,
+  corrupted: `corrupted: ${tab(0)}`,
+  answers: `answers: ["${tab(1, ' she')}"]`,
+};
+
+/** `98 MB to download, Apache-2.0` */
+export function listingDetail(listing: ModelListing): string {
+  const where = {
+    bundled: 'comes with Mechanist',
+    ready: 'on this machine',
+    remote: listing.downloadBytes === null ? 'to download' : `${bytes(listing.downloadBytes)} to download`,
+    missing: 'no longer where it was',
+  }[listing.state];
+  return [where, listing.licence, listing.note].filter(Boolean).join(', ');
+}
+
+function keyItems(present: ReadonlySet<string>): vscode.CompletionItem[] {
+  return frontMatterKeys
+    .filter((key) => !present.has(key))
+    .map((key, i) => {
+      const item = new vscode.CompletionItem(key, vscode.CompletionItemKind.Property);
+      item.insertText = new vscode.SnippetString(valueSnippets[key]);
+      item.documentation = new vscode.MarkdownString(keyDocs[key]);
+      item.sortText = String(i);
+      if (key === 'model' || key === 'method') item.command = { command: 'editor.action.triggerSuggest', title: '' };
+      return item;
+    });
+}
+
+function modelItems(listings: readonly ModelListing[]): vscode.CompletionItem[] {
+  return listings.map((listing) => {
+    const item = new vscode.CompletionItem(listing.ref, vscode.CompletionItemKind.Value);
+    item.detail = listingDetail(listing);
+    item.sortText = `${listing.state === 'remote' ? 1 : 0}${listing.ref}`;
+    return item;
+  });
+}
+
+function methodItems(): vscode.CompletionItem[] {
+  return attributionMethods.map((method) => {
+    const item = new vscode.CompletionItem(method, vscode.CompletionItemKind.EnumMember);
+    item.detail = methodDocs[method];
+    return item;
+  });
+}
+
+/** Completion and documentation for the settings at the head of a prompt file. */
+export class FrontMatterHelp implements vscode.CompletionItemProvider, vscode.HoverProvider {
+  readonly #sessions: PromptSessions;
+  readonly #models: ModelDirectory;
+
+  constructor(sessions: PromptSessions, models: ModelDirectory) {
+    this.#sessions = sessions;
+    this.#models = models;
+  }
+
+  async provideCompletionItems(
+    document: vscode.TextDocument,
+    position: vscode.Position,
+  ): Promise<vscode.CompletionItem[]> {
+    const lines = frontMatterLines(document, position.line);
+    if (!lines) return [];
+    const before = document.lineAt(position.line).text.slice(0, position.character);
+    const key = /^(\w+):\s*/.exec(before)?.[1];
+    if (key === 'model') return modelItems(await this.#models.list().catch(() => []));
+    if (key === 'method') return methodItems();
+    if (key === 'position') return [new vscode.CompletionItem('last', vscode.CompletionItemKind.EnumMember)];
+    if (!/^\w*$/.test(before)) return [];
+    const present = new Set(lines.flatMap((line) => /^(\w+):/.exec(line)?.[1] ?? []));
+    return keyItems(present);
+  }
+
+  provideHover(document: vscode.TextDocument, position: vscode.Position): vscode.Hover | undefined {
+    const frontMatter = this.#sessions.get(document)?.file.frontMatter;
+    if (!frontMatter || document.offsetAt(position) > frontMatter.end) return undefined;
+    const word = document.getWordRangeAtPosition(position, /^\w+(?=:)/);
+    const key = frontMatterKeys.find((k) => word !== undefined && k === document.getText(word));
+    if (word?.start.character !== 0 || !key) return undefined;
+    return new vscode.Hover(new vscode.MarkdownString(`**${key}** — ${keyDocs[key]}`), word);
+  }
+}
+
+/** The lines of the front matter if `line` is one of them; also while it is not closed yet. */
+function frontMatterLines(document: vscode.TextDocument, line: number): string[] | null {
+  if (line === 0 || document.lineAt(0).text.trimEnd() !== '---') return null;
+  const lines: string[] = [];
+  for (let i = 1; i < Math.min(document.lineCount, 200); i++) {
+    const { text } = document.lineAt(i);
+    if (text.trimEnd() === '---') return i > line ? lines : null;
+    lines.push(text);
+  }
+  return lines;
+}

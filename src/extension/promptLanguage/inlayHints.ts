@@ -1,0 +1,62 @@
+import * as vscode from 'vscode';
+import { share, signed, visibleToken } from '../../shared/format.ts';
+import type { NextToken, TraceDocument } from '../../shared/traceDocument.ts';
+import { codeSpan } from '../markdown.ts';
+import type { PromptSessions } from './promptSessions.ts';
+
+function hintText(next: readonly NextToken[]): string {
+  return `next ${next
+    .slice(0, 2)
+    .map((token) => `${visibleToken(token.text)} ${share(Math.exp(token.logprob))}`)
+    .join('  ')}`;
+}
+
+/** A table of the candidates for the next token. */
+export function nextTokenTable(document: TraceDocument): string {
+  const rows = document.next.map(
+    (t) => `| ${codeSpan(visibleToken(t.text))} | ${share(Math.exp(t.logprob))} | ${signed(t.logit)} | ${t.id} |`,
+  );
+  const head = ['| next token | p | logit | id |', '|:--|--:|--:|--:|'];
+  return [...head, ...rows, '', `${document.provenance.modelLabel} · after position ${document.tokens.length}`].join(
+    '\n',
+  );
+}
+
+/** The two most likely next tokens after each prompt. */
+export class NextTokenHints implements vscode.InlayHintsProvider, vscode.Disposable {
+  readonly #sessions: PromptSessions;
+  readonly #changed = new vscode.EventEmitter<void>();
+  readonly #subscription: vscode.Disposable;
+
+  constructor(sessions: PromptSessions) {
+    this.#sessions = sessions;
+    this.#subscription = sessions.onDidChange(() => this.#changed.fire());
+  }
+
+  get onDidChangeInlayHints(): vscode.Event<void> {
+    return this.#changed.event;
+  }
+
+  provideInlayHints(document: vscode.TextDocument, range: vscode.Range): vscode.InlayHint[] {
+    const session = this.#sessions.get(document);
+    if (!session || session.isStale) return [];
+    const from = document.offsetAt(range.start);
+    const to = document.offsetAt(range.end);
+    return session.file.prompts.flatMap((prompt, i) => {
+      const state = session.state(i);
+      if (state.kind !== 'traced' || prompt.end < from || prompt.end > to) return [];
+      if (state.document.next.length === 0) return [];
+      const hint = new vscode.InlayHint(document.positionAt(prompt.end), hintText(state.document.next));
+      hint.paddingLeft = true;
+      const tooltip = new vscode.MarkdownString(nextTokenTable(state.document));
+      tooltip.supportHtml = true;
+      hint.tooltip = tooltip;
+      return [hint];
+    });
+  }
+
+  dispose(): void {
+    this.#subscription.dispose();
+    this.#changed.dispose();
+  }
+}

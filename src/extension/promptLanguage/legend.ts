@@ -1,0 +1,34 @@
+import { tokenColors } from '../../shared/contributions.ts';
+import { signed, visibleToken } from '../../shared/format.ts';
+import type { TraceDocument } from '../../shared/traceDocument.ts';
+
+/** One piece of the legend: text, and its colour where it is a swatch. */
+export interface LegendPiece {
+  readonly text: string;
+  readonly color: string | null;
+}
+
+const swatch = '■';
+/** Steps of the tint that the legend shows, outermost first. */
+const shownSteps = [5, 3, 2];
+
+/** What either end of the scale speaks for: `␣he` … `␣she` for a difference of two tokens, else nothing. */
+function ends({ terms }: TraceDocument['observable']): { low: string; high: string } {
+  const [first, second] = terms;
+  if (terms.length !== 2 || !first || !second || first.weight * second.weight >= 0) return { low: '', high: '' };
+  const [high, low] = first.weight > 0 ? [first, second] : [second, first];
+  return { low: `${visibleToken(low.text)} `, high: ` ${visibleToken(high.text)}` };
+}
+
+/** `␣he −2 ■■■ 0 ■■■ +2 ␣she logits`, piece by piece. */
+export function legendPieces(document: TraceDocument, max: number): LegendPiece[] {
+  const { low, high } = ends(document.observable);
+  const colorOf = (sign: 'positive' | 'negative', step: number) => tokenColors[sign][step - 1] ?? null;
+  return [
+    { text: `${low}${signed(-max)}`, color: null },
+    ...shownSteps.map((step) => ({ text: swatch, color: colorOf('negative', step) })),
+    { text: '0', color: null },
+    ...[...shownSteps].reverse().map((step) => ({ text: swatch, color: colorOf('positive', step) })),
+    { text: `${signed(max)}${high} logits`, color: null },
+  ];
+}

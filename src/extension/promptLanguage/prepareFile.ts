@@ -1,0 +1,64 @@
+import type { PromptFile } from '../../core/tasks/promptFile.ts';
+import type { TermCheck } from '../../shared/engineProtocol.ts';
+import type { EnginePort } from '../engineClient.ts';
+import type { ModelChoice, ModelDirectory } from '../modelDirectory.ts';
+import type { PromptSettings } from '../settings.ts';
+import { type FileProblem, modelProblem, termProblems } from './promptRequests.ts';
+
+/** How terms tokenize, by model and text: asked once. */
+export type TermChecks = Map<string, Map<string, TermCheck>>;
+
+/** Whether the prompts of a file can be traced. */
+export interface PreparedFile {
+  readonly kind: 'ready' | 'blocked' | 'noModel';
+  /** Null when the file is too wrong to ask. */
+  readonly choice: ModelChoice | null;
+  readonly problems: readonly FileProblem[];
+}
+
+/** True when something has to be put right before a prompt of the file can be traced. */
+export function hasErrors(file: PromptFile): boolean {
+  return file.problems.some((problem) => problem.severity === 'error');
+}
+
+/** The model that a file asks for, by its front matter or the settings. */
+export function namedModel(file: PromptFile, settings: PromptSettings): string {
+  return file.frontMatter?.model?.value ?? settings.model;
+}
+
+async function checkTerms(
+  file: PromptFile,
+  ref: string,
+  checks: TermChecks,
+  port: EnginePort,
+): Promise<ReadonlyMap<string, TermCheck>> {
+  const known = checks.get(ref) ?? new Map<string, TermCheck>();
+  checks.set(ref, known);
+  const words = file.frontMatter?.observable?.words.map((w) => w.value) ?? [];
+  const terms = words.filter((word) => !known.has(word));
+  if (terms.length === 0) return known;
+  for (const check of await port.request('checkTerms', { model: ref, terms })) known.set(check.text, check);
+  return known;
+}
+
+/**
+ * Chooses the model of a file, has it opened, and checks what only the engine can check.
+ * @throws MechanistError of the engine.
+ */
+export async function prepareFile(
+  question: { file: PromptFile; settings: PromptSettings; folder: string | null; checks: TermChecks },
+  port: EnginePort,
+  models: ModelDirectory,
+): Promise<PreparedFile> {
+  const { file, settings, folder, checks } = question;
+  if (hasErrors(file)) return { kind: 'blocked', choice: null, problems: [] };
+  const choice = await models.choose(namedModel(file, settings), settings.fallbackModel, folder);
+  if (choice.kind === 'absent') {
+    const problem = modelProblem(file, choice.absent);
+    return { kind: 'noModel', choice, problems: problem ? [problem] : [] };
+  }
+  if (file.prompts.length === 0) return { kind: 'ready', choice, problems: [] };
+  await models.load(choice.ref);
+  const problems = termProblems(file, await checkTerms(file, choice.ref, checks, port));
+  return { kind: problems.length > 0 ? 'blocked' : 'ready', choice, problems };
+}

@@ -1,0 +1,91 @@
+import type { PromptFile, PromptSection } from '../../core/tasks/promptFile.ts';
+import type { PromptProblem } from '../../core/tasks/promptProblem.ts';
+import type { TermCheck, TraceRequest } from '../../shared/engineProtocol.ts';
+import { visibleToken } from '../../shared/format.ts';
+import type { TraceDocument } from '../../shared/traceDocument.ts';
+import type { Absent } from '../modelDirectory.ts';
+import { describeAbsent } from '../modelDirectory.ts';
+import type { PromptSettings } from '../settings.ts';
+
+/** A problem of a prompt file: one the parser sees, or one only the engine can see. */
+export type FileProblem = Omit<PromptProblem, 'code'> & { readonly code: string };
+
+/** The question that a prompt of a file asks. */
+export function requestFor(
+  file: PromptFile,
+  prompt: PromptSection,
+  ref: string,
+  settings: PromptSettings,
+): TraceRequest {
+  const { frontMatter } = file;
+  return {
+    model: ref,
+    prompt: prompt.text,
+    ...(frontMatter?.observable && { observable: frontMatter.observable.value }),
+    ...(frontMatter?.position && { position: frontMatter.position.value }),
+    method: frontMatter?.method?.value ?? settings.method,
+  };
+}
+
+/** Text of one term as it is written in front matter: JSON is YAML, too. */
+function quoted(text: string): string {
+  return JSON.stringify(text);
+}
+
+/** Problems of observable terms that are not one token: at the word, with the split shown. */
+export function termProblems(file: PromptFile, checks: ReadonlyMap<string, TermCheck>): FileProblem[] {
+  const problems: FileProblem[] = [];
+  for (const word of file.frontMatter?.observable?.words ?? []) {
+    const check = checks.get(word.value);
+    if (!check || check.pieces.length === 1) continue;
+    const split = check.pieces.map((piece) => visibleToken(piece.text)).join(' | ');
+    const use = check.suggestion === null ? '' : ` ${visibleToken(check.suggestion)} is a single token.`;
+    problems.push({
+      start: word.start,
+      end: word.end,
+      severity: 'error',
+      code: 'token-splits',
+      message: `${visibleToken(word.value)} is ${check.pieces.length} tokens for this model: ${split}. An observable needs single tokens.${use}`,
+      ...(check.suggestion !== null && {
+        fix: {
+          title: `Use ${visibleToken(check.suggestion)}`,
+          start: word.start,
+          end: word.end,
+          newText: quoted(check.suggestion),
+        },
+      }),
+    });
+  }
+  return problems;
+}
+
+/** At the name of a model that nobody knows or that has gone. A model that can be downloaded is no mistake. */
+export function modelProblem(file: PromptFile, absent: Absent): FileProblem | null {
+  const at = file.frontMatter?.model;
+  if (!at || absent.why === 'remote') return null;
+  const message = `${describeAbsent(absent)}. Mechanist: Choose Model lists the models there are.`;
+  const problem: FileProblem = { start: at.start, end: at.end, severity: 'error', code: 'model-not-found', message };
+  if (absent.nearest === null) return problem;
+  const fix = { title: `Use ${absent.nearest}`, start: at.start, end: at.end, newText: absent.nearest };
+  return { ...problem, fix };
+}
+
+/** Where a prompt stopped being traced because it is longer than the model's context. */
+export function tooLongProblem(prompt: PromptSection, document: TraceDocument): FileProblem | null {
+  if (document.tokensInText <= document.tokens.length) return null;
+  const last = document.tokens[document.tokens.length - 1];
+  const start = prompt.toOffset(last?.end ?? 0);
+  const message =
+    `The model's context ends here, after ${document.tokens.length} of ${document.tokensInText} tokens. ` +
+    'What follows is not traced.';
+  return { start, end: Math.max(start + 1, prompt.end), severity: 'warning', code: 'prompt-too-long', message };
+}
+
+/** What the engine refused about a prompt: at the position's word when that is to blame, else at the prompt's first line. */
+export function refusalProblem(file: PromptFile, prompt: PromptSection, code: string, message: string): FileProblem {
+  const position = code === 'bad-input' ? file.frontMatter?.position : undefined;
+  const lineEnd = prompt.text.indexOf('\n');
+  const end = prompt.toOffset(lineEnd < 0 ? prompt.text.length : lineEnd);
+  const at = position ?? { start: prompt.start, end: Math.max(prompt.start + 1, end) };
+  return { start: at.start, end: at.end, severity: 'error', code, message };
+}
