@@ -1,5 +1,6 @@
 /** The engine process: core bound to rpc over the fork channel. It may be killed at any moment. */
-import { availableParallelism, freemem } from 'node:os';
+import { availableParallelism, freemem, homedir } from 'node:os';
+import { cacheFolder } from '../core/models/cacheFolder.ts';
 import { createModelStore } from '../core/session/createModelStore.ts';
 import { loadModel } from '../core/session/loadModel.ts';
 import type { EngineHello, EngineRequests, EngineSettings } from '../shared/engineProtocol.ts';
@@ -34,7 +35,7 @@ function availableBytes(): number {
 function start(settings: EngineSettings): void {
   const threads = settings.threads > 0 ? settings.threads : availableParallelism();
   const store = createModelStore({
-    cacheDir: settings.cacheDir,
+    cacheDir: settings.cacheDir || cacheFolder(process.env, process.platform, homedir()),
     bundledDir: settings.bundledDir,
     cwd: process.cwd(),
     hubUrl: settings.hubUrl ?? process.env.HF_ENDPOINT,

@@ -60,7 +60,7 @@ export interface EngineHello {
 /** What the engine process is started with: one JSON argument. All paths are absolute. */
 export interface EngineSettings {
   readonly version: string;
-  /** Downloaded and prepared models; shared with the command line. */
+  /** Downloaded and prepared models; shared with the command line. Empty: where the command line has them. */
   readonly cacheDir: string;
   /** The `models` folder of the installation: `catalogue.json`, bundled models, `reference/`. */
   readonly bundledDir: string;
