@@ -1,12 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import {
-  type LoadedModel,
-  type ModelFigures,
-  maxDelta,
-  type PromptFigures,
-  scaleOf,
-  unpack,
-} from './referenceFigures.ts';
+import type { AnalysisEngine } from '../../../src/core/analyses/analysisEngine.ts';
+import { type ModelFigures, maxDelta, type PromptFigures, scaleOf, unpack } from './referenceFigures.ts';
 
 function hooksOf(prompt: PromptFigures): string[] {
   return [
@@ -19,7 +13,7 @@ function hooksOf(prompt: PromptFigures): string[] {
  * Holds a model against the figures of HF transformers, prompt by prompt: token ids, logits at the last position, the
  * residual stream and attention patterns.
  */
-export function describeParity(figures: ModelFigures, loaded: () => LoadedModel): void {
+export function describeParity(figures: ModelFigures, loaded: () => AnalysisEngine): void {
   const prompts = figures.prompts.map((prompt) => ({ prompt, name: JSON.stringify(prompt.text.slice(0, 40)) }));
 
   it('is the model that the figures were made with', () => {

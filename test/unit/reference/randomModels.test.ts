@@ -2,8 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import type { AnalysisEngine } from '../../../src/core/analyses/analysisEngine.ts';
 import {
-  type LoadedModel,
   load,
   maxDelta,
   type RandomModelFigures,
@@ -23,14 +23,14 @@ vi.mock('../../../src/core/models/supportedFamilies.ts', async (original) => ({
 describe.each(randomModelNames())('%s', (name) => {
   const figures = readFigures<RandomModelFigures>('models', name, 'expected.json');
   let cache: string;
-  let loaded: LoadedModel;
+  let loaded: AnalysisEngine;
 
   beforeAll(async () => {
     cache = await mkdtemp(join(tmpdir(), 'mechanist-reference-'));
     loaded = await load(join(REFERENCE, 'models', name), cache);
   });
   afterAll(async () => {
-    await loaded?.runner.close();
+    await loaded?.close();
     await rm(cache, { recursive: true, force: true });
   });
 

@@ -1,9 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { ModelRunner } from '../../../src/core/engine/modelRunner.ts';
+import { AnalysisEngine } from '../../../src/core/analyses/analysisEngine.ts';
 import { cacheFolder } from '../../../src/core/models/cacheFolder.ts';
-import type { OpenModel } from '../../../src/core/models/openModel.ts';
 import { openModelFiles } from '../../../src/core/models/openModelFiles.ts';
 
 /** Figures of scripts/reference/makeReference.py; its README says what each field holds. */
@@ -103,14 +102,10 @@ export function scaleOf(values: ArrayLike<number>): number {
   return Array.from(values).reduce((max, value) => Math.max(max, Math.abs(value)), 1);
 }
 
-export interface LoadedModel {
-  readonly model: OpenModel;
-  readonly runner: ModelRunner;
-}
-
-export async function load(path: string, cacheDir: string): Promise<LoadedModel> {
+/** Opens a model as the engine process does. */
+export async function load(path: string, cacheDir: string): Promise<AnalysisEngine> {
   const model = await openModelFiles(path, { ref: path, cacheDir, availableBytes: Number.MAX_SAFE_INTEGER });
-  return { model, runner: await ModelRunner.open(model, { threads: 1 }) };
+  return await AnalysisEngine.open(model, { threads: 1, cacheBytes: 64 << 20, version: 'test' });
 }
 
 export function mechanistCache(): string {
