@@ -9,7 +9,7 @@ import { RunQueue } from './runQueue.ts';
 
 export interface EngineParts {
   readonly store: ModelStore;
-  /** Opens a model that is on this machine. Progress in bytes, when weights must be cast first. */
+  /** Opens a model that is on this machine. */
   readonly load: (located: LocatedModel, job: Job) => Promise<AnalysisEngine>;
 }
 
@@ -22,7 +22,7 @@ export function createEngineHandlers(parts: EngineParts): Handlers<EngineRequest
   const queue = new RunQueue();
   const pool = new ModelPool<AnalysisEngine>();
 
-  /** Opens the model if need be, then runs `job` on it, when its turn has come. */
+  /** Opens the model if need be, then runs `run` on it, when its turn has come. */
   const withModel = async <T>(
     ref: string,
     { signal, onProgress }: RequestContext,
@@ -35,7 +35,9 @@ export function createEngineHandlers(parts: EngineParts): Handlers<EngineRequest
       const [opening, running] = open ? [onProgress, onProgress] : progressPhases(onProgress, OPENING);
       const identity = { key, forecast: async () => (await store.info(ref)).memory };
       const model = await pool.get(identity, () => parts.load(located, { signal, onProgress: opening }));
-      return await run(model, { signal, onProgress: running }, located);
+      const result = await run(model, { signal, onProgress: running }, located);
+      if (!open) running({ done: 1, total: 1, label: located.ref });
+      return result;
     });
   };
 
