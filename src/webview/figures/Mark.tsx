@@ -1,0 +1,177 @@
+import type { VNode } from 'preact';
+import { divergingColor, divergingPosition, quietTextOn, sequentialColor, textOn } from '../../shared/color.ts';
+import { share, signedFixed, signedShort } from '../../shared/format.ts';
+import { isHighContrast } from '../../shared/palette.ts';
+import type { Box, MatrixCell, MatrixModel } from './matrixModel.ts';
+import { fitToken } from './text.ts';
+import type { Theme } from './theme.ts';
+
+interface MarkProps {
+  readonly theme: Theme;
+  readonly model: MatrixModel;
+  readonly cell: MatrixCell;
+  readonly box: Box;
+  /** Print the number in the cell. */
+  readonly number: boolean;
+}
+
+const labelSize = 10;
+
+/** Id of the hatch for what was not run or is not a number. */
+export function hatchId(model: { readonly id: string }): string {
+  return `${model.id}-hatch`;
+}
+
+/** Diagonal hatch: missing never looks like zero. */
+export function Hatch({ theme, id }: { theme: Theme; id: string }): VNode {
+  return (
+    <defs>
+      <pattern id={id} width={6} height={6} patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
+        <line x1={0} x2={0} y1={0} y2={6} stroke={theme.palette.grid} stroke-width={1.5} />
+      </pattern>
+    </defs>
+  );
+}
+
+/** A cell's number: two decimals, `+.38` when the cell is narrow, shares without sign. */
+export function cellNumber(model: MatrixModel, value: number, width: number): string {
+  if (Number.isNaN(value)) return 'NaN';
+  if (model.scale === 'sequential') return share(value);
+  return width < 40 ? signedShort(value) : signedFixed(value);
+}
+
+function cellText({ model, cell, box, number, theme }: MarkProps): string {
+  const value = cell.value ?? 0;
+  const printed = number || Number.isNaN(value) ? cellNumber(model, value, box.width) : '';
+  if (cell.label !== undefined) return `${cell.label} ${signedFixed(value, 3)}`;
+  if (cell.token === undefined) return printed;
+  const room = box.width - 6;
+  if (!isHighContrast(theme.palette)) return fitToken(cell.token, room, labelSize);
+  return `${fitToken(cell.token, room - 34, labelSize)} ${signedFixed(value, 1)}`;
+}
+
+/** High contrast: sign and size as an underline, solid for +, dashed for −, 1 to 3 px. */
+function Underline({ theme, model, cell, box }: MarkProps): VNode | null {
+  const t = divergingPosition(cell.value ?? 0, model.max);
+  if (Math.abs(t) < 0.02) return null;
+  const weight = 1 + Math.round(2 * Math.abs(t));
+  const y = box.y + box.height - 1 - weight / 2;
+  const dash = t < 0 ? { 'stroke-dasharray': '4 3' } : {};
+  return (
+    <line
+      x1={box.x + 2}
+      x2={box.x + box.width - 3}
+      y1={y}
+      y2={y}
+      stroke={theme.palette.foreground}
+      stroke-width={weight}
+      {...dash}
+    />
+  );
+}
+
+/** Fill and text of one matrix cell. */
+export function CellMark(props: MarkProps): VNode {
+  const { theme, model, cell, box } = props;
+  const { palette } = theme;
+  const rect = { x: box.x, y: box.y, width: Math.max(1, box.width - 1), height: box.height - 1 };
+  if (cell.value === null) return <rect {...rect} fill={`url(#${hatchId(model)})`} />;
+  const missing = Number.isNaN(cell.value);
+  const paint = model.scale === 'diverging' ? divergingColor : sequentialColor;
+  const fill = missing ? palette.background : paint(palette, cell.value, model.max);
+  const text = cellText(props);
+  const quiet = Math.abs(divergingPosition(cell.value, model.max)) < 0.3;
+  const left = cell.token !== undefined || cell.label !== undefined;
+  return (
+    <>
+      <rect {...rect} fill={fill} />
+      {missing && <rect {...rect} fill={`url(#${hatchId(model)})`} />}
+      {isHighContrast(palette) && <Underline {...props} />}
+      {text !== '' && (
+        <text
+          x={left ? box.x + 4 : box.x + (box.width - 1) / 2}
+          y={box.y + (box.height - 1) / 2 + labelSize * 0.36}
+          text-anchor={left ? 'start' : 'middle'}
+          font-family={cell.token === undefined ? theme.uiFont : theme.codeFont}
+          font-size={cell.label === undefined ? labelSize : 11}
+          fill={quiet ? quietTextOn(palette, fill) : textOn(palette, fill)}
+        >
+          {text}
+        </text>
+      )}
+    </>
+  );
+}
+
+/** Where 0 lies in a column of bars, and px per unit, so that all bars and the zero fit. */
+export function barScale(values: readonly (number | null)[], width: number): { zero: number; perUnit: number } {
+  const finite = values.filter((value): value is number => value !== null && Number.isFinite(value));
+  const low = Math.min(0, ...finite);
+  const high = Math.max(0, ...finite);
+  const span = high - low;
+  if (span === 0) return { zero: width / 2, perUnit: 0 };
+  const perUnit = (width - 4) / span;
+  return { zero: 2 - low * perUnit, perUnit };
+}
+
+/** Beside the bar's end where there is room, else in the bar, else on the other side of 0. */
+function BarNumber(props: {
+  theme: Theme;
+  value: number;
+  zero: number;
+  length: number;
+  box: Box;
+  fill: string;
+}): VNode {
+  const { theme, value, zero, length, box, fill } = props;
+  const room = 34;
+  const side = value < 0 ? -1 : 1;
+  const beside = (value < 0 ? zero - box.x : box.x + box.width - zero) - length > room;
+  const inside = !beside && length > room && !isHighContrast(theme.palette);
+  const x = beside ? zero + side * (length + 4) : inside ? zero + side * (length - 4) : zero - side * 4;
+  const right = (beside && side > 0) || (!beside && side < 0);
+  return (
+    <text
+      x={x}
+      y={box.y + box.height / 2 + 3.5}
+      text-anchor={right ? 'start' : 'end'}
+      font-family={theme.uiFont}
+      font-size={labelSize}
+      fill={inside ? textOn(theme.palette, fill) : theme.palette.foreground}
+    >
+      {signedFixed(value)}
+    </text>
+  );
+}
+
+interface BarProps extends MarkProps {
+  readonly bars: { readonly zero: number; readonly perUnit: number };
+}
+
+/** A horizontal bar from 0; its number stands beside it, or in it where there is no room. */
+export function BarMark({ theme, model, cell, box, number, bars }: BarProps): VNode | null {
+  const { palette } = theme;
+  const { value } = cell;
+  const height = box.height - 4;
+  if (value === null || !Number.isFinite(value)) {
+    return <rect x={box.x} y={box.y + 2} width={box.width} height={height} fill={`url(#${hatchId(model)})`} />;
+  }
+  const length = Math.max(value === 0 ? 0 : 0.75, Math.abs(value) * bars.perUnit);
+  const zero = box.x + bars.zero;
+  const x = value < 0 ? zero - length : zero;
+  const fill = value < 0 ? palette.negative : palette.positive;
+  const hollow = value < 0 && isHighContrast(palette);
+  return (
+    <>
+      <rect
+        x={x}
+        y={box.y + 2}
+        width={length}
+        height={height}
+        fill={hollow ? palette.background : fill}
+        {...(hollow ? { stroke: fill } : {})}
+      />
+      {number && <BarNumber theme={theme} value={value} zero={zero} length={length} box={box} fill={fill} />}
+    </>
+  );
+}

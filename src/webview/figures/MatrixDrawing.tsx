@@ -1,0 +1,224 @@
+import type { VNode } from 'preact';
+import { signed } from '../../shared/format.ts';
+import { BarMark, barScale, CellMark, Hatch, hatchId } from './Mark.tsx';
+import { boxOf, type CellAt, type Geometry, geometryOf, type MatrixCell, type MatrixModel } from './matrixModel.ts';
+import { fitToken } from './text.ts';
+import type { Theme } from './theme.ts';
+
+/** Said by the cells' names already. */
+const hidden = { 'aria-hidden': true } as const;
+const gridCell = (selected: boolean) => ({ role: 'gridcell', 'aria-selected': selected }) as const;
+
+/** What is marked in a matrix besides its values. */
+export interface MatrixMarks {
+  /** Cell id, outlined, its number printed. */
+  readonly selected: string | null;
+  readonly pinned?: string | null;
+  /** Row id: dashed outline over the whole row, its label strong. */
+  readonly row?: string | null;
+  /** Column index: solid outline, its label strong. */
+  readonly column?: number | null;
+}
+
+interface DrawingProps {
+  readonly theme: Theme;
+  readonly model: MatrixModel;
+  readonly marks: MatrixMarks;
+  /** Print every number. */
+  readonly numbers: boolean;
+}
+
+/** The value as it is said in words: three digits and the unit, `NaN`, or `not run yet`. */
+export function valueInWords(model: MatrixModel, cell: MatrixCell): string {
+  if (cell.value === null) return 'not run yet';
+  if (model.scale === 'sequential') return `${cell.value.toPrecision(3)} ${model.unit}`.trim();
+  return `${signed(cell.value)} ${model.unit}`.trim();
+}
+
+function HeadLabels({ theme, model, marks, geometry }: DrawingProps & { geometry: Geometry }): VNode {
+  const { palette } = theme;
+  return (
+    <g {...hidden}>
+      {model.columns.map((column, c) => {
+        const strong = marks.column === c;
+        return (
+          <text
+            key={c}
+            x={column.isToken ? geometry.x[c] + 4 : geometry.x[c] + (column.width - 1) / 2}
+            y={model.headHeight - 6}
+            text-anchor={column.isToken ? 'start' : 'middle'}
+            font-family={column.isToken ? theme.codeFont : theme.uiFont}
+            font-size={column.isToken ? 10 : 11}
+            font-weight={strong ? 600 : 400}
+            fill={strong ? palette.foreground : palette.secondary}
+          >
+            {column.isToken ? fitToken(column.label, column.width - 5, 10) : column.label}
+          </text>
+        );
+      })}
+    </g>
+  );
+}
+
+function Outlines({ theme, model, marks, geometry }: DrawingProps & { geometry: Geometry }): VNode {
+  const { focus } = theme.palette;
+  const line = { fill: 'none', stroke: focus, 'pointer-events': 'none' };
+  const row = model.rows.findIndex(({ id }) => id === marks.row);
+  const column = marks.column ?? -1;
+  const last = model.rows.length - 1;
+  return (
+    <g {...hidden}>
+      {row >= 0 && (
+        <rect
+          {...line}
+          x={0.5}
+          y={geometry.y[row] - 0.5}
+          width={geometry.width - 1}
+          height={model.rowHeight}
+          stroke-dasharray="3 2"
+        />
+      )}
+      {column >= 0 && column < model.columns.length && last >= 0 && (
+        <rect
+          {...line}
+          x={geometry.x[column] - 0.5}
+          y={geometry.y[0] - 0.5}
+          width={model.columns[column].width}
+          height={geometry.y[last] + model.rowHeight - geometry.y[0]}
+        />
+      )}
+    </g>
+  );
+}
+
+/** An outline of 2 px around one cell: selected (solid), pinned (dashed), or focused (`m-ring`, shown by CSS). */
+export function CellOutline(props: {
+  theme: Theme;
+  model: MatrixModel;
+  geometry: Geometry;
+  at: CellAt | null;
+  kind: 'selected' | 'pinned' | 'focused';
+}): VNode | null {
+  const { theme, model, geometry, at, kind } = props;
+  if (at === null || model.rows[at.row]?.cells[at.col] === undefined) return null;
+  const box = boxOf(model, geometry, at);
+  const grow = kind === 'focused' ? 2 : 0.5;
+  return (
+    <rect
+      class={kind === 'focused' ? 'm-ring' : undefined}
+      x={box.x - grow}
+      y={box.y - grow}
+      width={box.width - 1 + 2 * grow}
+      height={box.height - 1 + 2 * grow}
+      fill="none"
+      stroke={theme.palette.focus}
+      stroke-width={2}
+      stroke-dasharray={kind === 'pinned' ? '3 2' : undefined}
+      pointer-events="none"
+      {...hidden}
+    />
+  );
+}
+
+interface RowsProps extends DrawingProps {
+  readonly geometry: Geometry;
+  /** The one cell that Tab reaches; null in an export. */
+  readonly active: CellAt | null;
+}
+
+/** Cells with their roles and names. Bars of one column share a scale. */
+export function MatrixRows({ theme, model, marks, numbers, geometry, active }: RowsProps): VNode {
+  const bars = model.columns.map((column, c) =>
+    barScale(column.kind === 'bar' ? model.rows.map((row) => row.cells[c]?.value ?? null) : [], column.width),
+  );
+  return (
+    <>
+      {model.rows.map((row, r) => (
+        <g key={row.id} role={active === null ? undefined : 'row'}>
+          {row.cells.map((cell, c) => {
+            if (cell === undefined) return null;
+            const bar = model.columns[c].kind === 'bar';
+            const chosen = cell.id === marks.selected;
+            const number = bar ? numbers || row.id === marks.row : numbers || chosen;
+            const mark = { theme, model, cell, box: boxOf(model, geometry, { row: r, col: c }), number };
+            const inside = bar ? <BarMark {...mark} bars={bars[c]} /> : <CellMark {...mark} />;
+            if (active === null) return <g key={c}>{inside}</g>;
+            return (
+              <g
+                key={c}
+                {...gridCell(chosen)}
+                aria-label={`${cell.spoken}, ${valueInWords(model, cell)}${cell.note ? `, ${cell.note}` : ''}`}
+                tabindex={active.row === r && active.col === c ? 0 : -1}
+                data-cell={`${r},${c}`}
+              >
+                {inside}
+              </g>
+            );
+          })}
+        </g>
+      ))}
+      {model.columns.map((column, c) => {
+        if (column.kind !== 'bar' || model.rows.length === 0) return null;
+        const x = geometry.x[c] + bars[c].zero;
+        const y2 = geometry.y[model.rows.length - 1] + model.rowHeight;
+        return (
+          <line key={c} x1={x} x2={x} y1={geometry.y[0]} y2={y2} stroke={theme.palette.secondary} stroke-width={1} />
+        );
+      })}
+    </>
+  );
+}
+
+/** Column labels and outlines, under or over the cells. */
+export function MatrixFrame(props: DrawingProps & { geometry: Geometry }): VNode {
+  return (
+    <>
+      <HeadLabels {...props} />
+      <Outlines {...props} />
+    </>
+  );
+}
+
+/** The row labels: a drawing of its own, so that it stays in place when the cells scroll sideways. */
+export function RowLabels({ theme, model, marks }: Omit<DrawingProps, 'numbers'>): VNode {
+  const geometry = geometryOf(model);
+  const { palette } = theme;
+  return (
+    <svg class="m-row-labels" width={model.labelWidth} height={geometry.height} aria-hidden="true" focusable="false">
+      <rect width={model.labelWidth} height={geometry.height} fill={palette.background} />
+      {model.rows.map((row, r) => {
+        const strong = row.id === marks.row;
+        if (row.label === '' && !strong) return null;
+        return (
+          <text
+            key={row.id}
+            x={model.labelWidth - 6}
+            y={geometry.y[r] + model.rowHeight / 2 + 3.5}
+            text-anchor="end"
+            font-family={row.isToken ? theme.codeFont : theme.uiFont}
+            font-size={row.isToken ? 10 : 11}
+            font-weight={strong ? 600 : 400}
+            fill={strong ? palette.foreground : palette.secondary}
+          >
+            {row.isToken ? fitToken(row.label, model.labelWidth - 8, 10) : row.label}
+          </text>
+        );
+      })}
+    </svg>
+  );
+}
+
+/** A matrix as a picture without behaviour, for exports: the same marks, labels at the left. */
+export function StillMatrix({ theme, model, marks, numbers, x, y }: DrawingProps & { x: number; y: number }): VNode {
+  const geometry = geometryOf(model);
+  return (
+    <g transform={`translate(${x} ${y})`}>
+      <Hatch theme={theme} id={hatchId(model)} />
+      <RowLabels theme={theme} model={model} marks={marks} />
+      <g transform={`translate(${model.labelWidth} 0)`}>
+        <MatrixRows theme={theme} model={model} marks={marks} numbers={numbers} geometry={geometry} active={null} />
+        <MatrixFrame theme={theme} model={model} marks={marks} numbers={numbers} geometry={geometry} />
+      </g>
+    </g>
+  );
+}

@@ -1,0 +1,74 @@
+import { share, signedFixed, visibleToken } from '../../shared/format.ts';
+import type { TraceDocument } from '../../shared/traceDocument.ts';
+import { componentName } from '../../shared/traceSelection.ts';
+
+/** The finding: `␣she − ␣he = +1.60 logits`. */
+export function titleOf({ observable }: TraceDocument): string {
+  return `${observable.label} = ${signedFixed(observable.value)} logits`;
+}
+
+/** `␣that`, the token at which the observable is read. */
+export function readToken(document: TraceDocument): string {
+  return visibleToken(document.tokens[document.position]?.text ?? '');
+}
+
+/** Metric and position · n · ablation · model and patches · #hash. */
+export function subtitleOf(document: TraceDocument): string {
+  const { provenance, method } = document;
+  const at = readToken(document);
+  const metric =
+    method === 'direct'
+      ? `Direct logit attribution at ${at}, attention and norm scale frozen`
+      : `Occlusion at ${at}: the fall of the observable when a token is replaced`;
+  const ablation = provenance.ablation === 'none' ? 'no ablation' : provenance.ablation;
+  const patches = provenance.patches.length === 0 ? 'no patches' : `patches ${provenance.patches.join(', ')}`;
+  return `${metric} · n = 1 prompt · ${ablation} · ${provenance.modelLabel}, ${patches} · #${provenance.hash}`;
+}
+
+/** What a paper or a note needs to say where a number comes from. */
+export function citationOf(document: TraceDocument): string {
+  const { provenance, prompt } = document;
+  return [
+    `${titleOf(document)}. ${subtitleOf(document)}.`,
+    `Prompt: ${JSON.stringify(prompt)}; ${provenance.bos === 'none added' ? 'no BOS added' : 'BOS added by the tokenizer'}.`,
+    `Model ${provenance.model}, sha256 ${provenance.modelHash}, ${provenance.dtype}, weights as stored.`,
+    `Mechanist ${provenance.mechanistVersion}.`,
+  ].join('\n');
+}
+
+/** Name for exported files: `trace-3f9a1c7`. */
+export function fileStem(document: TraceDocument): string {
+  return `trace-${document.provenance.hash}`;
+}
+
+/** The four most likely next tokens. */
+export function nextTokens(document: TraceDocument, n = 4): { text: string; p: number }[] {
+  return document.next.slice(0, n).map(({ text, logprob }) => ({ text, p: Math.exp(logprob) }));
+}
+
+/** `␣she .41` */
+export function nextInWords(document: TraceDocument): string {
+  return nextTokens(document)
+    .map(({ text, p }) => `${visibleToken(text)} ${share(p)}`)
+    .join('  ');
+}
+
+/** Where numbers first stop being numbers, in order of computation; null when all are finite. */
+export function firstBroken({ direct }: TraceDocument): string | null {
+  if (!Number.isFinite(direct.embedding)) return 'hook_embed';
+  for (let layer = 0; layer < direct.heads.length; layer++) {
+    const head = direct.heads[layer].findIndex(
+      (value) => Number.isNaN(value) || Math.abs(value) === Number.POSITIVE_INFINITY,
+    );
+    if (head >= 0) return `blocks.${layer}.attn.hook_z (${componentName({ layer, kind: 'head', head })})`;
+    const mlp = direct.mlps[layer];
+    if (mlp !== undefined && !Number.isFinite(mlp)) return `blocks.${layer}.hook_mlp_out`;
+  }
+  return null;
+}
+
+/** True when every component adds (to rounding) nothing. */
+export function allZero({ direct }: TraceDocument): boolean {
+  const values = [...direct.heads.flat(), ...direct.mlps];
+  return values.length > 0 && values.every((value) => Math.abs(value) < 1e-9);
+}
