@@ -36,6 +36,11 @@ export function readFailure(file: string, error: unknown): unknown {
   if (code === 'EISDIR') {
     return new MechanistError('model-not-found', `${file} is a folder where a file was expected.`, { file });
   }
+  if (code === 'ENAMETOOLONG' || code === 'ELOOP' || code === 'ERR_INVALID_ARG_VALUE') {
+    return new MechanistError('model-not-found', `${JSON.stringify(file)} is not a path of this system (${code}).`, {
+      file,
+    });
+  }
   if (code === 'EIO' || code === 'ENXIO') return corrupt(file, `the disk failed to read it (${code})`);
   return error;
 }

@@ -30,7 +30,7 @@ export function huggingFaceArchitecture(
 ): Architecture {
   if (typeof json !== 'object' || json === null || Array.isArray(json)) throw corrupt(file, 'it is not a JSON object');
   const reader = new ConfigReader(file, new Map(Object.entries(json)));
-  const name = reader.text('model_type', architectureName(reader));
+  const name = reader.has('model_type') ? reader.text('model_type', '') : architectureName(reader);
   const family = familyNamed(name);
   if (!family || !families.includes(family)) refuseFamily(file, name);
   if (reader.has('quantization_config')) {
