@@ -28,9 +28,9 @@ function print({ terminal }: Surroundings, { json }: Output, value: unknown, tex
   terminal.out(json ? `${JSON.stringify(value, null, 2)}\n` : text);
 }
 
-async function readPrompt({ prompt }: TraceCommand, { terminal, cwd }: Surroundings): Promise<string> {
+async function readPrompt({ prompt }: TraceCommand, { terminal, cwd, signal }: Surroundings): Promise<string> {
   if ('text' in prompt) return prompt.text;
-  if (prompt.file === '-') return await terminal.readStdin();
+  if (prompt.file === '-') return await terminal.readStdin(signal);
   return await readFile(resolve(cwd, prompt.file), 'utf8').catch((error: unknown) => {
     throw new MechanistError(
       'bad-input',

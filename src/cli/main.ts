@@ -1,6 +1,7 @@
 /** The command line: core in this process. */
 import { readFileSync } from 'node:fs';
 import { availableParallelism, freemem, homedir } from 'node:os';
+import { addAbortSignal } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { cacheFolder } from '../core/models/cacheFolder.ts';
 import { createModelStore } from '../core/session/createModelStore.ts';
@@ -23,8 +24,9 @@ function version(): string {
   return (JSON.parse(readFileSync(packageFile, 'utf8')) as { version: string }).version;
 }
 
-async function readStdin(): Promise<string> {
+async function readStdin(signal: AbortSignal): Promise<string> {
   let text = '';
+  addAbortSignal(signal, process.stdin);
   process.stdin.setEncoding('utf8');
   for await (const chunk of process.stdin) text += chunk;
   return text;

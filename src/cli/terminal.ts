@@ -7,7 +7,8 @@ export interface Terminal {
   readonly err: (text: string) => void;
   /** Standard error is looked at by a person: progress may be redrawn in place. */
   readonly interactive: boolean;
-  readonly readStdin: () => Promise<string>;
+  /** @throws `AbortError` when `signal` fires. */
+  readonly readStdin: (signal: AbortSignal) => Promise<string>;
 }
 
 /** Time between two drawings of the progress line, in milliseconds. */

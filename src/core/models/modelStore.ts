@@ -82,10 +82,15 @@ export class ModelStore {
     return (await this.catalogue()).find(({ id }) => id === ref) ?? null;
   }
 
-  /** True when `ref` is a catalogue model whose files are not all here. */
+  /**
+   * True when `ref` is a catalogue model whose files are not all here.
+   * @throws MechanistError `model-unsupported` for families that cannot be run.
+   */
   async needsPull(ref: string): Promise<boolean> {
     const entry = await this.entry(ref);
-    return entry?.files !== undefined && !(await this.#isComplete(entry));
+    if (entry === null) return false;
+    this.#checkFamily(entry);
+    return entry.files !== undefined && !(await this.#isComplete(entry));
   }
 
   /**
