@@ -90,8 +90,9 @@ function lensPart({ lens, document, palette }: HoverCardInput): string {
   if (typeof lens === 'string')
     return `<table>${row(left(strong('Logit lens here')))}${row(left(quiet(escapeHtml(lens))))}</table>`;
   const values = lens.values.map((columns) => columns[0] ?? Number.NaN);
-  const last = lens.rows[lens.rows.length - 1] ?? '';
-  const title = `${strong('Logit lens here')} &nbsp; ${quiet(`${escapeHtml(label)}, ${lens.rows[0] ?? ''} … ${last}`)}`;
+  // Row 0 is the embedding; it is in the table, and as a bar it would often dwarf the layers.
+  const [layers, bars] = [lens.rows.slice(1), values.slice(1)];
+  const title = `${strong('Logit lens here')} &nbsp; ${quiet(`${escapeHtml(label)}, ${layers[0] ?? ''} … ${layers.at(-1) ?? ''}`)}`;
   const head = row(left(quiet('layer')), right(quiet('logits')), left(quiet('top token')), right(quiet('p')));
   const rows = fiveRows(values.length).map((i) => {
     const top = lens.top[i]?.[0];
@@ -103,7 +104,7 @@ function lensPart({ lens, document, palette }: HoverCardInput): string {
       right(top ? share(top.p) : ''),
     );
   });
-  return `${title}<br>${lensBars(values, lens.rows, palette)}<table>${head}${rows.join('')}</table>`;
+  return `${title}<br>${lensBars(bars, layers, palette)}<table>${head}${rows.join('')}</table>`;
 }
 
 function command(id: string, argument: PromptTarget): string {
@@ -136,6 +137,7 @@ export function hoverCard(input: HoverCardInput): string {
     columns,
     '---',
     `${open} &nbsp;&nbsp; ${copy}`,
-    quiet(escapeHtml(provenanceLine(input.document))),
+    // Two lines, as one would make the whole card wider than its figures.
+    quiet(escapeHtml(provenanceLine(input.document)).replace(' · &#35;', ' ·<br>&#35;').replace(' · #', ' ·<br>#')),
   ].join('\n\n');
 }

@@ -35,17 +35,17 @@ export function attributionBar(value: number, max: number, palette: Palette): st
   const marks = ticks
     .map((t) => `<line x1="${at(t)}" y1="19" x2="${at(t)}" y2="22" stroke="${palette.grid}"/>`)
     .join('');
-  const labels = ticks.map((t) => label(at(t), 32, 'middle', shortSigned(t), palette)).join('');
+  const labels = ticks.map((t) => label(at(t), 32, 'middle', axisEnd(t), palette)).join('');
   const zero = `<line x1="${width / 2}" y1="2" x2="${width / 2}" y2="22" stroke="${palette.secondary}"/>`;
   const shown = Number.isFinite(value)
     ? bar(Math.min(at(0), at(value)), 5, Math.abs(at(value) - at(0)), 12, value, palette)
     : '';
-  const alt = `${signed(value)} logits on a scale from ${shortSigned(-max)} to ${shortSigned(max)}`;
+  const alt = `${signed(value)} logits on a scale from ${axisEnd(-max)} to ${axisEnd(max)}`;
   return image(axis + marks + shown + zero + labels, width, height, alt);
 }
 
-/** `+0.5`, without digits that say nothing. */
-function shortSigned(value: number): string {
+/** An end of a scale, without digits that say nothing: `+0.5`, `−2`. */
+export function axisEnd(value: number): string {
   const text = Math.abs(value)
     .toPrecision(2)
     .replace(/\.?0+$/, '');

@@ -1,6 +1,7 @@
 import { tokenColors } from '../../shared/contributions.ts';
-import { signed, visibleToken } from '../../shared/format.ts';
+import { visibleToken } from '../../shared/format.ts';
 import type { TraceDocument } from '../../shared/traceDocument.ts';
+import { axisEnd } from '../hover/hoverImages.ts';
 
 /** One piece of the legend: text, and its colour where it is a swatch. */
 export interface LegendPiece {
@@ -25,10 +26,10 @@ export function legendPieces(document: TraceDocument, max: number): LegendPiece[
   const { low, high } = ends(document.observable);
   const colorOf = (sign: 'positive' | 'negative', step: number) => tokenColors[sign][step - 1] ?? null;
   return [
-    { text: `${low}${signed(-max)}`, color: null },
+    { text: `${low}${axisEnd(-max)}`, color: null },
     ...shownSteps.map((step) => ({ text: swatch, color: colorOf('negative', step) })),
     { text: '0', color: null },
     ...[...shownSteps].reverse().map((step) => ({ text: swatch, color: colorOf('positive', step) })),
-    { text: `${signed(max)}${high} logits`, color: null },
+    { text: `${axisEnd(max)}${high} logits`, color: null },
   ];
 }

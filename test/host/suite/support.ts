@@ -1,0 +1,123 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import * as vscode from 'vscode';
+import type { MechanistApi } from '../../../src/extension/extension.ts';
+
+/** Front matter for the model that every installation has. */
+export const smallWorld = 'model: small-world\nobservable: { " she": 1, " he": -1 }';
+
+export function extension(): vscode.Extension<MechanistApi> {
+  const found = vscode.extensions.getExtension<MechanistApi>('mechanist.mechanist');
+  if (!found) throw new Error('VS Code does not know the extension');
+  return found;
+}
+
+/** Asks until the answer is neither null, undefined nor false. */
+export async function until<T>(
+  what: string,
+  ask: () => Promise<T | null | undefined | false> | T | null | undefined | false,
+  timeoutMs = 60_000,
+): Promise<T> {
+  const deadline = Date.now() + timeoutMs;
+  for (;;) {
+    const answer = await ask();
+    if (answer !== null && answer !== undefined && answer !== false) return answer;
+    if (Date.now() > deadline) throw new Error(`Not within ${timeoutMs / 1000} s: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** A new, unsaved prompt file in an editor. */
+export async function openPrompt(content: string): Promise<vscode.TextDocument> {
+  const document = await vscode.workspace.openTextDocument({ language: 'mechanist-prompt', content });
+  await vscode.window.showTextDocument(document);
+  return document;
+}
+
+/** Prompts under front matter. */
+export function promptFile(frontMatter: string, ...prompts: string[]): string {
+  return `---\n${frontMatter}\n---\n${prompts.join('\n---\n')}\n`;
+}
+
+/** Titles of all CodeLens entries, by prompt in order. */
+export async function lensTitles(document: vscode.TextDocument): Promise<string[]> {
+  const lenses = await vscode.commands.executeCommand<vscode.CodeLens[]>(
+    'vscode.executeCodeLensProvider',
+    document.uri,
+    500,
+  );
+  return lenses.map((lens) => lens.command?.title ?? '');
+}
+
+/** The value in the row over the first prompt, once it is there: `␣she − ␣he = +1.60 logits`. */
+export function observableText(document: vscode.TextDocument): Promise<string> {
+  return until('a traced prompt', async () =>
+    (await lensTitles(document)).find((title) => / = .* logits$/.test(title)),
+  );
+}
+
+/** Markdown of the hover over the first occurrence of a word. */
+export async function hoverOver(document: vscode.TextDocument, word: string): Promise<string> {
+  const at = document.getText().lastIndexOf(word);
+  if (at < 0) throw new Error(`"${word}" is not in the file`);
+  const position = document.positionAt(at + Math.floor(word.length / 2));
+  const hovers = await vscode.commands.executeCommand<vscode.Hover[]>(
+    'vscode.executeHoverProvider',
+    document.uri,
+    position,
+  );
+  return hovers
+    .flatMap((hover) => hover.contents)
+    .map((content) => (typeof content === 'string' ? content : content.value))
+    .join('\n');
+}
+
+export function diagnostics(document: vscode.TextDocument): vscode.Diagnostic[] {
+  return vscode.languages.getDiagnostics(document.uri).filter((d) => d.source === 'mechanist');
+}
+
+/** The diagnostic with a code, once it is there. */
+export function diagnostic(document: vscode.TextDocument, code: string): Promise<vscode.Diagnostic> {
+  return until(`a diagnostic ${code}`, () => diagnostics(document).find((d) => d.code === code));
+}
+
+export async function quickFixes(document: vscode.TextDocument, range: vscode.Range): Promise<vscode.CodeAction[]> {
+  const kind = vscode.CodeActionKind.QuickFix.value;
+  const found = await vscode.commands.executeCommand<vscode.CodeAction[]>(
+    'vscode.executeCodeActionProvider',
+    document.uri,
+    range,
+    kind,
+  );
+  return found.filter((action) => action.edit !== undefined);
+}
+
+export async function replaceText(document: vscode.TextDocument, from: string, to: string): Promise<void> {
+  const at = document.getText().indexOf(from);
+  if (at < 0) throw new Error(`"${from}" is not in the file`);
+  const edit = new vscode.WorkspaceEdit();
+  edit.replace(document.uri, new vscode.Range(document.positionAt(at), document.positionAt(at + from.length)), to);
+  await vscode.workspace.applyEdit(edit);
+}
+
+/** What `mechanist trace --json` says. */
+export interface CliTrace {
+  readonly tokens: readonly { readonly id: number; readonly text: string }[];
+  readonly top: readonly { readonly text: string; readonly logprob: number }[];
+  readonly observable: { readonly value: number };
+  readonly attributions: readonly { readonly pos: number; readonly value: number }[];
+}
+
+/** The same question on the command line. */
+export async function traceByCli(prompt: string, model: string, observable: string): Promise<CliTrace> {
+  const cli = join(extension().extensionPath, 'dist', 'cli.cjs');
+  const args = [cli, 'trace', prompt, '--model', model, '--observable', observable, '--json'];
+  const { stdout } = await promisify(execFile)(process.execPath, args, { maxBuffer: 64 * 1024 * 1024 });
+  return JSON.parse(stdout) as CliTrace;
+}
+
+export async function closeEditors(): Promise<void> {
+  await vscode.commands.executeCommand('workbench.action.revertAndCloseActiveEditor');
+  await vscode.commands.executeCommand('workbench.action.closeAllEditors');
+}
