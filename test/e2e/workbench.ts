@@ -170,6 +170,17 @@ export class Workbench {
     });
   }
 
+  /** Drags the border between the first two editor groups to `x`. */
+  async dragEditorSash(x: number): Promise<void> {
+    const sash = this.page.locator('.part.editor .split-view-container .monaco-sash.vertical:not(.disabled)').last();
+    const box = await sash.boundingBox();
+    if (!box) throw new Error('There is no border between two editor groups.');
+    await this.page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+    await this.page.mouse.down();
+    await this.page.mouse.move(x, box.y + box.height / 2, { steps: 5 });
+    await this.page.mouse.up();
+  }
+
   /** Saves a picture of the whole window. */
   async screenshot(theme: Theme, name: string): Promise<void> {
     const path = join(screenshotFolder, theme, `${name}.png`);
