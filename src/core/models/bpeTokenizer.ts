@@ -1,6 +1,7 @@
-import type { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
+import { BPE, type Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import type { PromptToken } from '../../shared/traceDocument.ts';
 import { byteLevelBytes, escapedText, lossyText } from './byteLevel.ts';
+import { WordMerger } from './mergeLongWord.ts';
 import type { Tokenizer } from './tokenizer.ts';
 import { type TokenOffsets, tokenOffsets } from './tokenOffsets.ts';
 
@@ -30,6 +31,7 @@ export class BpeTokenizer implements Tokenizer {
 
   constructor(private readonly parts: TokenizerParts) {
     this.library = parts.library;
+    mergeLongWordsFast(this.library);
     this.addedTokens = this.library.get_added_tokens_decoder();
     this.dVocab = parts.dVocab;
     this.addsBos = parts.bosId !== null && parts.before[0] === parts.bosId;
@@ -111,6 +113,21 @@ export class BpeTokenizer implements Tokenizer {
     const byte = /^<0x([0-9A-F]{2})>$/.exec(token);
     return byte ? Uint8Array.of(Number.parseInt(byte[1], 16)) : utf8.encode(token.replaceAll('▁', ' '));
   }
+}
+
+/** Length from which a word is split by `WordMerger`; shorter ones are in the library's cache. */
+const longWord = 256;
+
+/** The library takes ten seconds for a megabyte of spaces: a word of more than 256 characters is split here instead. */
+function mergeLongWordsFast({ model }: HuggingFaceTokenizer): void {
+  if (!(model instanceof BPE) || model.end_of_word_suffix || model.continuing_subword_suffix) return;
+  const splitShort = model.bpe.bind(model);
+  let merger: WordMerger | null = null;
+  model.bpe = (word) => {
+    if (word.length < longWord) return splitShort(word);
+    merger ??= new WordMerger(model.tokens_to_ids, model.merges);
+    return merger.split(word);
+  };
 }
 
 /** Lone surrogates are no text; they become U+FFFD, as in every UTF-8 encoder. Offsets stay. */
