@@ -26,7 +26,9 @@ if (!existsSync(program) || statSync(program).mtimeMs < newestSource()) {
     // Standard output belongs to the result.
     execFileSync(process.execPath, ['esbuild.mjs', 'cli'], { cwd: root, stdio: ['ignore', 'ignore', 'pipe'] });
   } catch (error) {
-    process.stderr.write(`mechanist: the program could not be built. Run \`npm ci\` first.\n${error.stderr ?? ''}\n`);
+    const installed = existsSync(join(root, 'node_modules', 'esbuild'));
+    const why = installed ? `\n${error.stderr ?? error.message}` : ' Run `npm ci` first.';
+    process.stderr.write(`mechanist: the program could not be built.${why}\n`);
     process.exit(1);
   }
 }
