@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { cacheFolder } from '../../src/core/models/cacheFolder.ts';
 
-const cache = process.env.MECHANIST_CACHE ?? join(homedir(), '.cache', 'mechanist');
+const cache = cacheFolder(process.env, process.platform, homedir());
 
 /** The default model in the cache, where `mechanist models pull smollm2-135m` puts it. */
 export const smollm2File = join(cache, 'models', 'smollm2-135m', 'SmolLM2-135M-Instruct.Q4_1.gguf');

@@ -11,13 +11,17 @@ import type { Tokenizer } from './tokenizer.ts';
  * The tokenizer of a Hugging Face folder: `tokenizer.json` with `tokenizer_config.json`, or GPT-2's pair of `vocab.json`
  * and `merges.txt`.
  *
+ * @param embeddingRows added tokens beyond the model's embedding (a padding token that was never trained) are left out
  * @throws model-corrupt when no tokenizer is there or it is damaged, model-unsupported for a kind that is not known
  */
-export async function huggingFaceTokenizer(folder: string): Promise<Tokenizer> {
+export async function huggingFaceTokenizer(
+  folder: string,
+  embeddingRows = Number.POSITIVE_INFINITY,
+): Promise<Tokenizer> {
   const settings = record(await readJson(join(folder, 'tokenizer_config.json')));
   const file = join(folder, 'tokenizer.json');
   const definition = await readJson(file);
-  if (definition !== null) return build(file, definition, settings);
+  if (definition !== null) return build(file, definition, settings, embeddingRows);
   const vocabFile = join(folder, 'vocab.json');
   const vocab = await readJson(vocabFile);
   const merges = await readText(join(folder, 'merges.txt'));
@@ -28,7 +32,7 @@ export async function huggingFaceTokenizer(folder: string): Promise<Tokenizer> {
       { folder },
     );
   }
-  return build(vocabFile, gpt2Definition(vocabFile, vocab, merges), settings);
+  return build(vocabFile, gpt2Definition(vocabFile, vocab, merges), settings, embeddingRows);
 }
 
 async function readText(file: string): Promise<string | null> {
@@ -76,7 +80,7 @@ function gpt2Definition(file: string, vocab: unknown, merges: string): object {
   };
 }
 
-function build(file: string, json: unknown, settings: Record<string, unknown>): Tokenizer {
+function build(file: string, json: unknown, settings: Record<string, unknown>, embeddingRows: number): Tokenizer {
   const definition = record(json);
   const model = record(definition.model);
   const vocab = record(model.vocab);
@@ -94,7 +98,8 @@ function build(file: string, json: unknown, settings: Record<string, unknown>): 
   ) {
     throw corrupt(file, 'it holds no BPE vocabulary with merges');
   }
-  const added = Array.isArray(definition.added_tokens) ? definition.added_tokens.map(record) : [];
+  const stored = Array.isArray(definition.added_tokens) ? definition.added_tokens.map(record) : [];
+  const added = stored.filter((token) => !(Number(token.id) >= embeddingRows));
   if (!added.every((token) => Number.isSafeInteger(token.id) && typeof token.content === 'string')) {
     throw corrupt(file, '"added_tokens" is not a list of tokens');
   }

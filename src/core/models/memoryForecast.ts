@@ -28,8 +28,3 @@ export function activationBytes(config: ModelConfig, tokens: number): number {
   const mlp = (config.mlp.gated ? 3 : 2) * dMlp;
   return 4 * tokens * (nLayers * (residual + heads + patterns + mlp) + dVocab);
 }
-
-/** `1.3 GB`, `98 MB`: decimal units, as disks and memory are sold. */
-export function gigabytes(bytes: number): string {
-  return bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${Math.ceil(bytes / 1e6)} MB`;
-}

@@ -27,6 +27,8 @@ export interface ModelSource {
   readonly names: WeightNames;
   readonly mapped: MappedWeights;
   readonly weightFiles: readonly string[];
+  /** Of all weight files. */
+  readonly weightBytes: number;
   readonly licence: string | null;
   /** Tensors whose rows lie in llama.cpp's order, with their number of heads. */
   readonly permutedHeads: ReadonlyMap<string, number>;
@@ -76,6 +78,7 @@ async function ggufSource(path: string, families: readonly ModelFamily[]): Promi
     names,
     mapped,
     weightFiles: [path],
+    weightBytes: await totalSize([path]),
     licence: typeof licence === 'string' ? licence : null,
     permutedHeads: architecture.family === 'llama' ? permutedByLlamaCpp(architecture, mapped) : new Map(),
     tokenizer: async () => ggufTokenizer(gguf),
@@ -118,9 +121,10 @@ async function folderSource(path: string, families: readonly ModelFamily[]): Pro
     names,
     mapped: mapWeights(headerFile, architecture, names, tensors),
     weightFiles: files,
+    weightBytes: await totalSize(files),
     licence: await licenceOf(path),
     permutedHeads: new Map(),
-    tokenizer: () => huggingFaceTokenizer(path),
+    tokenizer: () => huggingFaceTokenizer(path, architecture.config.dVocab),
   };
 }
 
@@ -173,6 +177,11 @@ async function readJsonFile(file: string): Promise<unknown> {
   } catch {
     throw corrupt(file, 'it is not JSON');
   }
+}
+
+async function totalSize(files: readonly string[]): Promise<number> {
+  const sizes = await Promise.all(files.map(async (file) => (await stat(file)).size));
+  return sizes.reduce((sum, size) => sum + size, 0);
 }
 
 async function exists(file: string): Promise<boolean> {

@@ -1,9 +1,11 @@
 import { basename } from 'node:path';
 import { MechanistError, throwIfCancelled } from '../../shared/errors.ts';
+import { bytes } from '../../shared/format.ts';
 import type { ModelInfo } from '../../shared/modelInfo.ts';
 import type { OnProgress } from '../../shared/progress.ts';
+import { corrupt } from './fileErrors.ts';
 import { mapWeights } from './mapWeights.ts';
-import { gigabytes, memoryForecast } from './memoryForecast.ts';
+import { memoryForecast } from './memoryForecast.ts';
 import type { ModelFamily } from './modelConfig.ts';
 import { type ModelSource, readModelSource } from './modelSource.ts';
 import type { ModelWeights } from './modelWeights.ts';
@@ -29,7 +31,7 @@ export interface ReadModelInfoOptions {
 
 export interface OpenModelOptions extends ReadModelInfoOptions {
   readonly signal?: AbortSignal;
-  /** In bytes: first of the weights hashed, then, where they must be cast, of the float32 weights written. */
+  /** In bytes: of the weights hashed and, where they must be cast, of the float32 weights written. */
   readonly onProgress?: OnProgress;
 }
 
@@ -57,9 +59,15 @@ export async function openModelFiles(path: string, options: OpenModelOptions): P
   const forecast = describe(source, options, null);
   if (!forecast.memory.fits) throw tooLarge(forecast);
   const tokenizer = await source.tokenizer();
+  const { dVocab } = source.architecture.config;
+  if (tokenizer.dVocab > dVocab) {
+    throw corrupt(source.path, `its tokenizer has ${tokenizer.dVocab} tokens, but its embedding ${dVocab} rows`);
+  }
   throwIfCancelled(options.signal);
-  const hash = await weightHash(source.weightFiles, options);
-  const weights = await float32Weights(source, hash, options);
+  const progress = openingProgress(source, forecast, options.onProgress);
+  const hash = await weightHash(source.weightFiles, { ...options, onBytes: progress.hashed });
+  const weights = await float32Weights(source, hash, options, progress.prepared);
+  progress.end();
   return { info: { ...forecast, hash }, config: source.architecture.config, weights, tokenizer };
 }
 
@@ -92,23 +100,41 @@ function tooLarge(info: ModelInfo): MechanistError {
   const { neededBytes, availableBytes } = info.memory;
   return new MechanistError(
     'model-too-large',
-    `${info.label} needs ${gigabytes(neededBytes)} of memory, but ${gigabytes(availableBytes)} are available. Close other programs, or take a smaller model.`,
+    `${info.label} needs ${bytes(neededBytes)} of memory, but ${bytes(availableBytes)} are available. Close other programs, or take a smaller model.`,
     { neededBytes, availableBytes },
   );
 }
 
-async function float32Weights(source: ModelSource, hash: string, options: OpenModelOptions): Promise<ModelWeights> {
+/** One count over both stages, so that a bar moves once from empty to full. */
+function openingProgress(source: ModelSource, info: ModelInfo, report: OnProgress | undefined) {
+  const total = source.weightBytes + (usedInPlace(source) ? 0 : info.parameters * 4);
+  const step = (done: number, label: string) => report?.({ done, total, label });
+  return {
+    hashed: (done: number) => step(done, `Checking ${info.label}`),
+    prepared: (done: number) => step(source.weightBytes + done, `Preparing ${info.label} in float32`),
+    end: () => step(total, info.label),
+  };
+}
+
+/** A reader of raw float32 needs aligned offsets, which the safetensors format does not promise. */
+function usedInPlace({ mapped, permutedHeads }: ModelSource): boolean {
+  return permutedHeads.size === 0 && mapped.used.every(({ type, offset }) => type === 'F32' && offset % 4 === 0);
+}
+
+async function float32Weights(
+  source: ModelSource,
+  hash: string,
+  options: OpenModelOptions,
+  onBytes: (written: number) => void,
+): Promise<ModelWeights> {
   const { used, weights } = source.mapped;
-  // A reader of raw float32 needs aligned offsets, which the format does not promise.
-  const inPlace =
-    source.permutedHeads.size === 0 && used.every(({ type, offset }) => type === 'F32' && offset % 4 === 0);
-  if (inPlace) return weights;
+  if (usedInPlace(source)) return weights;
   const prepared = await prepareFloat32(used, {
     cacheDir: options.cacheDir,
     hash,
     permutedHeads: source.permutedHeads,
     signal: options.signal,
-    onProgress: options.onProgress,
+    onBytes,
   });
   return mapWeights(source.headerFile, source.architecture, source.names, prepared).weights;
 }

@@ -1,9 +1,8 @@
-import { type FileHandle, mkdir, open, statfs } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, rm, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { MechanistError, throwIfCancelled } from '../../shared/errors.ts';
-import type { OnProgress } from '../../shared/progress.ts';
+import { bytes } from '../../shared/format.ts';
 import { readFailure, writeFailure } from './fileErrors.ts';
-import { gigabytes } from './memoryForecast.ts';
 import { readTensor } from './readTensor.ts';
 import { readSafetensorsHeader } from './safetensors.ts';
 import { elementCount, type StoredTensor } from './storedTensor.ts';
@@ -19,8 +18,8 @@ export interface PrepareOptions {
   /** Rows of these tensors lie in llama.cpp's order and are put back: name → number of heads. */
   readonly permutedHeads: ReadonlyMap<string, number>;
   readonly signal?: AbortSignal;
-  /** In bytes written. */
-  readonly onProgress?: OnProgress;
+  /** Bytes written so far; nothing when the file is there already. */
+  readonly onBytes?: (written: number) => void;
 }
 
 /**
@@ -39,6 +38,7 @@ export async function prepareFloat32(
   if (ready) return ready;
   const total = tensors.reduce((sum, tensor) => sum + elementCount(tensor.shape) * 4, 0);
   await checkDiskSpace(file, total);
+  await removeLeftovers(dirname(file));
   const handles = new Map<string, FileHandle>();
   let done = 0;
   try {
@@ -53,9 +53,9 @@ export async function prepareFloat32(
     await writeSafetensors(file, sources, {
       metadata: { format: 'pt', source_sha256: options.hash, mechanist_layout: layoutVersion },
       signal: options.signal,
-      onBytes: (bytes) => {
-        done += bytes;
-        options.onProgress?.({ done, total, label: 'Preparing float32 weights' });
+      onBytes: (written) => {
+        done += written;
+        options.onBytes?.(done);
       },
     });
   } catch (error) {
@@ -115,6 +115,16 @@ export function unpermuteRows(values: Float32Array, rows: number, heads: number)
   return out;
 }
 
+/** Half-written files of processes that were killed; a running one never takes a day. */
+async function removeLeftovers(folder: string): Promise<void> {
+  for (const name of await readdir(folder).catch(() => [])) {
+    if (!name.endsWith('.part')) continue;
+    const path = join(folder, name);
+    const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: Date.now() }));
+    if (Date.now() - mtimeMs > 24 * 3600 * 1000) await rm(path, { force: true }).catch(() => undefined);
+  }
+}
+
 async function checkDiskSpace(file: string, neededBytes: number): Promise<void> {
   const folder = dirname(file);
   let freeBytes: number;
@@ -128,7 +138,7 @@ async function checkDiskSpace(file: string, neededBytes: number): Promise<void> 
   if (freeBytes < neededBytes) {
     throw new MechanistError(
       'disk-full',
-      `The float32 weights need ${gigabytes(neededBytes)} in ${folder}, but only ${gigabytes(freeBytes)} are free. Free some space, or move the cache with MECHANIST_CACHE.`,
+      `The float32 weights need ${bytes(neededBytes)} in ${folder}, but only ${bytes(freeBytes)} are free. Free some space, or move the cache with MECHANIST_CACHE.`,
       { neededBytes, freeBytes },
     );
   }

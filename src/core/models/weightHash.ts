@@ -3,15 +3,14 @@ import { createReadStream } from 'node:fs';
 import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { throwIfCancelled } from '../../shared/errors.ts';
-import type { OnProgress } from '../../shared/progress.ts';
 import { readFailure } from './fileErrors.ts';
 
 interface HashOptions {
   /** Where hashes are remembered, so that a file is read once. */
   readonly cacheDir: string;
   readonly signal?: AbortSignal;
-  /** In bytes over all files. */
-  readonly onProgress?: OnProgress;
+  /** Bytes done so far, over all files. */
+  readonly onBytes?: (done: number) => void;
 }
 
 /**
@@ -22,14 +21,12 @@ interface HashOptions {
  */
 export async function weightHash(files: readonly string[], options: HashOptions): Promise<string> {
   const sizes = await Promise.all(files.map((file) => fileIdentity(file)));
-  const total = sizes.reduce((sum, { size }) => sum + size, 0);
   const lines: string[] = [];
   let before = 0;
   for (const [index, file] of files.entries()) {
-    const label = `Checking ${basename(file)}`;
-    const hash = await fileHash(file, options, (done) => options.onProgress?.({ done: before + done, total, label }));
+    const hash = await fileHash(file, options, (done) => options.onBytes?.(before + done));
     before += sizes[index].size;
-    options.onProgress?.({ done: before, total, label });
+    options.onBytes?.(before);
     lines.push(`${hash}  ${basename(file)}\n`);
   }
   if (lines.length === 1) return lines[0].slice(0, 64);

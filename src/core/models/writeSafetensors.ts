@@ -13,7 +13,7 @@ export interface TensorSource {
 }
 
 /** Header of a float32 `.safetensors` file, padded so that the data starts at a multiple of 64 bytes. */
-export function float32Header(
+function float32Header(
   tensors: readonly { readonly name: string; readonly shape: readonly number[] }[],
   metadata: Readonly<Record<string, string>>,
 ): Buffer {

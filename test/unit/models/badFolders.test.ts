@@ -83,6 +83,12 @@ describe('folders that are not whole', () => {
     await expectRefusal(folder, 'model-corrupt', 'no tokenizer', 'tokenizer.json', 'merges.txt');
   });
 
+  it('a tokenizer with more tokens than the embedding has rows', async () => {
+    const other = new URL('../../reference/tokenizers/gpt2/tokenizer.json', import.meta.url);
+    const folder = await gpt2With({ 'tokenizer.json': readFileSync(other) });
+    await expectRefusal(folder, 'model-corrupt', '1200 tokens', '272 rows');
+  });
+
   it('rotary scaling nobody knows', async () => {
     const config = JSON.parse(readFileSync(join(referenceModels, 'llama-tied', 'config.json'), 'utf8'));
     config.rope_parameters = { rope_type: 'longrope', rope_theta: 10000 };

@@ -1,4 +1,6 @@
 import { readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BPE, Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -6,6 +8,7 @@ import { byteCharacters } from '../../../src/core/models/byteLevel.ts';
 import { huggingFaceTokenizer } from '../../../src/core/models/huggingFaceTokenizer.ts';
 import { WordMerger } from '../../../src/core/models/mergeLongWord.ts';
 import type { Tokenizer } from '../../../src/core/models/tokenizer.ts';
+import { temporaryFolder } from '../../support/temporaryFolder.ts';
 
 const folder = new URL('../../reference/tokenizers/', import.meta.url);
 const definition = JSON.parse(readFileSync(new URL('gpt2/tokenizer.json', folder), 'utf8')) as object;
@@ -99,6 +102,35 @@ describe('the first tokens of a giant text', () => {
     const short = time(100_000);
     // Ten times the text: n log n is about 12 times, n² would be 100 times.
     expect(time(1_000_000)).toBeLessThan(Math.max(short, 20) * 45);
+  });
+});
+
+describe('what a folder says of its tokenizer', () => {
+  async function folderWith(settings: object, edit: (json: { added_tokens: object[] }) => void = () => undefined) {
+    const folder = temporaryFolder();
+    const json = structuredClone(definition) as { added_tokens: object[] };
+    edit(json);
+    await writeFile(join(folder, 'tokenizer.json'), JSON.stringify(json));
+    await writeFile(join(folder, 'tokenizer_config.json'), JSON.stringify(settings));
+    return folder;
+  }
+  const first = (tokenizer: Tokenizer) => tokenizer.encode('the')[0].text;
+
+  it('add_bos_token is obeyed, a BOS token alone adds nothing', async () => {
+    const bos = { bos_token: '<|endoftext|>' };
+    expect(first(await huggingFaceTokenizer(await folderWith({ ...bos, add_bos_token: true })))).toBe('<|endoftext|>');
+    expect(first(await huggingFaceTokenizer(await folderWith(bos)))).not.toBe('<|endoftext|>');
+    expect(first(await huggingFaceTokenizer(await folderWith({ add_bos_token: true })))).not.toBe('<|endoftext|>');
+  });
+
+  it('an added token that the embedding has no row for is left out', async () => {
+    const folder = await folderWith({}, ({ added_tokens }) => {
+      added_tokens.push({ id: 5000, content: '[PAD]', special: true, normalized: false });
+    });
+    expect((await huggingFaceTokenizer(folder)).encodePiece('[PAD]')).toEqual([5000]);
+    const fitted = await huggingFaceTokenizer(folder, 1200);
+    expect(fitted.encodePiece('[PAD]').every((id) => id < 1200)).toBe(true);
+    expect(fitted.dVocab).toBe(1200);
   });
 });
 
