@@ -9,7 +9,9 @@ export interface LegendPiece {
   readonly color: string | null;
 }
 
-const swatch = '■';
+/** Colour tells the sign; in high contrast the line does, as it does under the tokens. */
+const swatches = { positive: '■', negative: '■' } as const;
+const lines = { positive: '━', negative: '╍' } as const;
 /** Steps of the tint that the legend shows, outermost first. */
 const shownSteps = [5, 3, 2];
 
@@ -22,14 +24,15 @@ function ends({ terms }: TraceDocument['observable']): { low: string; high: stri
 }
 
 /** `␣he −2 ■■■ 0 ■■■ +2 ␣she logits`, piece by piece. */
-export function legendPieces(document: TraceDocument, max: number): LegendPiece[] {
+export function legendPieces(document: TraceDocument, max: number, highContrast = false): LegendPiece[] {
+  const marks = highContrast ? lines : swatches;
   const { low, high } = ends(document.observable);
   const colorOf = (sign: 'positive' | 'negative', step: number) => tokenColors[sign][step - 1] ?? null;
   return [
     { text: `${low}${axisEnd(-max)}`, color: null },
-    ...shownSteps.map((step) => ({ text: swatch, color: colorOf('negative', step) })),
+    ...shownSteps.map((step) => ({ text: marks.negative, color: colorOf('negative', step) })),
     { text: '0', color: null },
-    ...[...shownSteps].reverse().map((step) => ({ text: swatch, color: colorOf('positive', step) })),
+    ...[...shownSteps].reverse().map((step) => ({ text: marks.positive, color: colorOf('positive', step) })),
     { text: `${axisEnd(max)}${high} logits`, color: null },
   ];
 }

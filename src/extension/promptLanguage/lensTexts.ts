@@ -1,7 +1,8 @@
 import type { CommandId, PromptTarget } from '../../shared/contributions.ts';
 import { bytes, signedFixed } from '../../shared/format.ts';
 import { describeAbsent, type ModelChoice } from '../modelDirectory.ts';
-import type { PromptSession, PromptState } from './promptSession.ts';
+import type { PromptState } from './promptRequests.ts';
+import type { PromptSession } from './promptSession.ts';
 
 /** One entry of the row over a prompt. Without a command it is only read. */
 export interface LensText {

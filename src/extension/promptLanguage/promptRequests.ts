@@ -1,6 +1,7 @@
 import type { PromptFile, PromptSection } from '../../core/tasks/promptFile.ts';
 import type { PromptProblem } from '../../core/tasks/promptProblem.ts';
 import type { TermCheck, TraceRequest } from '../../shared/engineProtocol.ts';
+import type { MechanistError } from '../../shared/errors.ts';
 import { visibleToken } from '../../shared/format.ts';
 import type { TraceDocument } from '../../shared/traceDocument.ts';
 import type { Absent } from '../modelDirectory.ts';
@@ -9,6 +10,15 @@ import type { PromptSettings } from '../settings.ts';
 
 /** A problem of a prompt file: one the parser sees, or one only the engine can see. */
 export type FileProblem = Omit<PromptProblem, 'code'> & { readonly code: string };
+
+/** How far a prompt has come. */
+export type PromptState =
+  | { readonly kind: 'pending' }
+  /** Something in the front matter has to be put right first; the diagnostics say what. */
+  | { readonly kind: 'blocked' }
+  | { readonly kind: 'noModel' }
+  | { readonly kind: 'traced'; readonly document: TraceDocument }
+  | { readonly kind: 'failed'; readonly error: MechanistError };
 
 /** The question that a prompt of a file asks. */
 export function requestFor(
@@ -71,7 +81,7 @@ export function modelProblem(file: PromptFile, absent: Absent): FileProblem | nu
 }
 
 /** Where a prompt stopped being traced because it is longer than the model's context. */
-export function tooLongProblem(prompt: PromptSection, document: TraceDocument): FileProblem | null {
+function tooLongProblem(prompt: PromptSection, document: TraceDocument): FileProblem | null {
   if (document.tokensInText <= document.tokens.length) return null;
   const last = document.tokens[document.tokens.length - 1];
   const start = prompt.toOffset(last?.end ?? 0);
@@ -82,10 +92,21 @@ export function tooLongProblem(prompt: PromptSection, document: TraceDocument): 
 }
 
 /** What the engine refused about a prompt: at the position's word when that is to blame, else at the prompt's first line. */
-export function refusalProblem(file: PromptFile, prompt: PromptSection, code: string, message: string): FileProblem {
+function refusalProblem(file: PromptFile, prompt: PromptSection, code: string, message: string): FileProblem {
   const position = code === 'bad-input' ? file.frontMatter?.position : undefined;
   const lineEnd = prompt.text.indexOf('\n');
   const end = prompt.toOffset(lineEnd < 0 ? prompt.text.length : lineEnd);
   const at = position ?? { start: prompt.start, end: Math.max(prompt.start + 1, end) };
   return { start: at.start, end: at.end, severity: 'error', code, message };
+}
+
+/** What is wrong with single prompts, as far as they have come. An engine that stopped is nobody's mistake. */
+export function promptProblems(file: PromptFile, states: readonly PromptState[]): FileProblem[] {
+  return file.prompts.flatMap((prompt, i) => {
+    const state = states[i];
+    if (state?.kind === 'traced') return tooLongProblem(prompt, state.document) ?? [];
+    if (state?.kind !== 'failed') return [];
+    const { code, message } = state.error;
+    return code === 'engine-stopped' || code === 'cancelled' ? [] : refusalProblem(file, prompt, code, message);
+  });
 }

@@ -1,16 +1,17 @@
 import { type PromptFile, parsePromptFile } from '../../core/tasks/promptFile.ts';
 import type { TraceRequest } from '../../shared/engineProtocol.ts';
-import { isCancelled, MechanistError } from '../../shared/errors.ts';
-import { niceMax } from '../../shared/format.ts';
+import { isCancelled, type MechanistError } from '../../shared/errors.ts';
 import type { OnProgress } from '../../shared/progress.ts';
 import type { LensTable, TraceDocument } from '../../shared/traceDocument.ts';
+import { asMechanistError } from '../asMechanistError.ts';
 import { Emitter } from '../emitter.ts';
 import type { EnginePort } from '../engineClient.ts';
 import type { ModelChoice, ModelDirectory } from '../modelDirectory.ts';
 import type { PromptSettings } from '../settings.ts';
 import { hasErrors, namedModel, prepareFile, type TermChecks } from './prepareFile.ts';
-import { type FileProblem, refusalProblem, requestFor, tooLongProblem } from './promptRequests.ts';
+import { type FileProblem, type PromptState, promptProblems, requestFor } from './promptRequests.ts';
 import { moveShown, placeTokens, type ShownPrompt, type TextChange } from './shownTokens.ts';
+import { scaleEnd } from './tint.ts';
 import { TraceStore, traceKey } from './traceStore.ts';
 
 /** The document behind a session, without vscode. */
@@ -23,23 +24,9 @@ export interface SessionSource {
   visible(): readonly { readonly start: number; readonly end: number }[];
 }
 
-/** How far a prompt has come. */
-export type PromptState =
-  | { readonly kind: 'pending' }
-  /** Something in the front matter has to be put right first; the diagnostics say what. */
-  | { readonly kind: 'blocked' }
-  | { readonly kind: 'noModel' }
-  | { readonly kind: 'traced'; readonly document: TraceDocument }
-  | { readonly kind: 'failed'; readonly error: MechanistError };
-
 /** Prompts that are not on screen are traced too, up to this many, so that scrolling shows finished ones. */
 const mostHiddenPrompts = 40;
 const mostOnScreen = 200;
-
-function asMechanistError(error: unknown): MechanistError {
-  if (error instanceof MechanistError) return error;
-  return new MechanistError('internal', error instanceof Error ? error.message : String(error));
-}
 
 /** One prompt file that is kept traced while it is edited: debounced, last edit wins, what is on screen first. */
 export class PromptSession {
@@ -114,13 +101,8 @@ export class PromptSession {
   }
 
   problems(): FileProblem[] {
-    const found: FileProblem[] = [...this.#file.problems, ...this.#engineProblems];
-    this.#file.prompts.forEach((prompt, i) => {
-      const state = this.#states[i];
-      const problem = state?.kind === 'traced' ? tooLongProblem(prompt, state.document) : this.#refusal(i);
-      if (problem) found.push(problem);
-    });
-    return found;
+    const own = this.#failure === null ? promptProblems(this.#file, this.#states) : [];
+    return [...this.#file.problems, ...this.#engineProblems, ...own];
   }
 
   /** The text has changed: tints move along at once, tracing follows after the delay. */
@@ -288,25 +270,11 @@ export class PromptSession {
     this.#changed.fire();
   }
 
-  /** While results arrive the scale only grows, in steps of 1, 2, 5, so that it does not jump to and fro. */
-  #rescale(mayShrink: boolean): void {
-    let largest = 0;
-    for (const { tokens } of this.#shown) {
-      for (const { value } of tokens) if (Number.isFinite(value)) largest = Math.max(largest, Math.abs(value));
-    }
-    const max = largest > 0 ? niceMax(largest) : this.#scaleMax;
-    if (max === this.#scaleMax || (max < this.#scaleMax && !mayShrink && this.#shown.length > 1)) return;
+  #rescale(settled: boolean): void {
+    const max = scaleEnd(this.#shown, this.#scaleMax, settled);
+    if (max === this.#scaleMax) return;
     this.#scaleMax = max;
-    if (mayShrink) this.#changed.fire();
-  }
-
-  #refusal(index: number): FileProblem | null {
-    const state = this.#states[index];
-    const prompt = this.#file.prompts[index];
-    if (state?.kind !== 'failed' || !prompt || this.#failure !== null) return null;
-    const { code, message } = state.error;
-    if (code === 'engine-stopped' || code === 'cancelled') return null;
-    return refusalProblem(this.#file, prompt, code, message);
+    if (settled) this.#changed.fire();
   }
 
   #reset(kind: 'pending' | 'blocked' | 'noModel'): void {

@@ -1,5 +1,6 @@
 import * as vscode from 'vscode';
 import { describeAbsent } from '../modelDirectory.ts';
+import { isHighContrastTheme } from '../theme.ts';
 import { type LegendPiece, legendPieces } from './legend.ts';
 import type { PromptSession } from './promptSession.ts';
 import type { PromptSessions } from './promptSessions.ts';
@@ -47,6 +48,7 @@ export class PromptStatusBar implements vscode.Disposable {
         if (vscode.window.activeTextEditor?.document === document) this.#update();
       }),
       vscode.window.onDidChangeActiveTextEditor(() => this.#update()),
+      vscode.window.onDidChangeActiveColorTheme(() => this.#update()),
       this.#model,
       ...this.#legend,
     ];
@@ -63,7 +65,10 @@ export class PromptStatusBar implements vscode.Disposable {
     this.#showModel(session);
     const trace = session ? firstTrace(session) : null;
     const tinted = session?.settings.tintEnabled === true && trace !== null;
-    this.#showLegend(tinted ? legendPieces(trace, session.scaleMax) : [], trace?.observable.label ?? '');
+    this.#showLegend(
+      tinted ? legendPieces(trace, session.scaleMax, isHighContrastTheme()) : [],
+      trace?.observable.label ?? '',
+    );
   }
 
   #showLegend(pieces: readonly LegendPiece[], observable: string): void {

@@ -1,5 +1,6 @@
 import { divergingPosition } from '../../shared/color.ts';
 import { tokenTintAlphas } from '../../shared/contributions.ts';
+import { niceMax } from '../../shared/format.ts';
 import type { ShownPrompt } from './shownTokens.ts';
 
 /** How many steps a tint has on either side of zero. */
@@ -30,4 +31,18 @@ export function tintRanges(shown: readonly ShownPrompt[], max: number): { start:
     for (const { start, end, value } of tokens) ranges[tintStep(value, max) + tintSteps]?.push({ start, end });
   }
   return ranges;
+}
+
+/**
+ * End of the scale for all prompts of a file, in logits. Until everything is there (`settled`) it only grows, in steps
+ * of 1, 2, 5, so that it does not jump to and fro while results arrive.
+ */
+export function scaleEnd(shown: readonly ShownPrompt[], before: number, settled: boolean): number {
+  let largest = 0;
+  for (const { tokens } of shown) {
+    for (const { value } of tokens) if (Number.isFinite(value)) largest = Math.max(largest, Math.abs(value));
+  }
+  if (largest === 0) return before;
+  const end = niceMax(largest);
+  return settled || shown.length === 1 ? end : Math.max(end, before);
 }
