@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileDownloadInfo } from '@huggingface/hub';
 import { isCancelled, MechanistError } from '../../shared/errors.ts';
@@ -154,6 +155,8 @@ export async function pullFiles(entry: CatalogueEntry, folder: string, options: 
     try {
       for (const wanted of missing) {
         await fetchFile(source, wanted, options, (done) => count.report(done, wanted.file.name));
+        // What another source had begun.
+        await rm(`${wanted.target}.part`, { force: true });
         count.finish(await fileSize(wanted.target));
         missing = missing.filter((other) => other !== wanted);
       }

