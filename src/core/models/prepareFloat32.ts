@@ -103,7 +103,7 @@ async function* chunksOf(
  *
  * @param values `[rows, …]`, rows = heads · d_head
  */
-export function unpermuteRows(values: Float32Array, rows: number, heads: number): Float32Array {
+function unpermuteRows(values: Float32Array, rows: number, heads: number): Float32Array {
   const dHead = rows / heads;
   const width = values.length / rows;
   const out = new Float32Array(values.length);
