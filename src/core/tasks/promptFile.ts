@@ -24,7 +24,10 @@ export interface PromptFile {
   readonly problems: readonly PromptProblem[];
 }
 
-/** More problems than this are counted, not listed: a file of 250,000 divider lines must not stall the editor. */
+/** Prompts of a file that are read; a file of 250,000 divider lines must not stall the editor. */
+const mostPrompts = 10_000;
+
+/** More problems than this are counted, not listed. */
 const mostProblems = 100;
 
 /** A fresh matcher of divider lines: its `lastIndex` is state. */
@@ -111,6 +114,12 @@ function emptyProblem(source: string, from: number, to: number, isFirst: boolean
   };
 }
 
+function tooManyProblem(source: string, from: number): PromptProblem {
+  const start = Math.max(0, source.lastIndexOf('---', from - 1));
+  const message = `A prompt file holds ${mostPrompts.toLocaleString('en')} prompts; those from here on are not read.`;
+  return { start, end: start + 3, severity: 'warning', code: 'too-many-prompts', message };
+}
+
 interface Split {
   readonly frontMatter: FrontMatter | null;
   readonly problems: PromptProblem[];
@@ -182,17 +191,21 @@ export function parsePromptFile(source: string): PromptFile {
   if (bodyStart === null) return { frontMatter, prompts: [], problems };
   const prompts: PromptSection[] = [];
   const lineAt = lineCounter(source);
-  let first = true;
+  let read = 0;
   for (const { from, to, start, end } of sections(source, bodyStart)) {
+    if (read === mostPrompts) {
+      problems.unshift(tooManyProblem(source, from));
+      break;
+    }
     if (end > start) {
       const prompt = makeSection(source, start, end, lineAt(start));
       prompts.push(prompt);
       const nul = nulProblem(source, prompt);
       if (nul) problems.push(nul);
     } else if (source.trim() !== '') {
-      problems.push(emptyProblem(source, from, to, first));
+      problems.push(emptyProblem(source, from, to, read === 0));
     }
-    first = false;
+    read++;
   }
   return { frontMatter, prompts, problems: capped(problems) };
 }

@@ -11,6 +11,7 @@ export type PromptProblemCode =
   | 'observable-empty'
   | 'prompt-empty'
   | 'nul-bytes'
+  | 'too-many-prompts'
   | 'more-problems';
 
 /** A replacement of `[start, end)` of the document that cures a problem. */

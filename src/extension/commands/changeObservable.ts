@@ -23,7 +23,7 @@ export async function observableMistake(text: string, model: string | null, port
   if (!words) return `An observable maps tokens to weights, as ${example}.`;
   if (model === null) return null;
   const checks = await port.request('checkTerms', { model, terms: words.map((w) => w.value) });
-  return termProblems(file, new Map(checks.map((c) => [c.text, c])))[0]?.message ?? null;
+  return termProblems(file, new Map(checks.map((c) => [c.text, c])), model)[0]?.message ?? null;
 }
 
 async function typeObservable({ engine }: CommandContext, session: PromptSession): Promise<string | undefined> {

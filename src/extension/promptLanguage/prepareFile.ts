@@ -59,6 +59,7 @@ export async function prepareFile(
   }
   if (file.prompts.length === 0) return { kind: 'ready', choice, problems: [] };
   await models.load(choice.ref);
-  const problems = termProblems(file, await checkTerms(file, choice.ref, checks, port));
+  const model = choice.insteadOf ? `${choice.ref} (instead of ${choice.insteadOf.name})` : choice.ref;
+  const problems = termProblems(file, await checkTerms(file, choice.ref, checks, port), model);
   return { kind: problems.length > 0 ? 'blocked' : 'ready', choice, problems };
 }

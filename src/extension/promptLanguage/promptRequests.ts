@@ -42,8 +42,8 @@ function quoted(text: string): string {
   return JSON.stringify(text);
 }
 
-/** Problems of observable terms that are not one token: at the word, with the split shown. */
-export function termProblems(file: PromptFile, checks: ReadonlyMap<string, TermCheck>): FileProblem[] {
+/** Problems of observable terms that are not one token of `model`: at the word, with the split shown. */
+export function termProblems(file: PromptFile, checks: ReadonlyMap<string, TermCheck>, model: string): FileProblem[] {
   const problems: FileProblem[] = [];
   for (const word of file.frontMatter?.observable?.words ?? []) {
     const check = checks.get(word.value);
@@ -55,7 +55,7 @@ export function termProblems(file: PromptFile, checks: ReadonlyMap<string, TermC
       end: word.end,
       severity: 'error',
       code: 'token-splits',
-      message: `${visibleToken(word.value)} is ${check.pieces.length} tokens for this model: ${split}. An observable needs single tokens.${use}`,
+      message: `${visibleToken(word.value)} is ${check.pieces.length} tokens for ${model}: ${split}. An observable needs single tokens.${use}`,
       ...(check.suggestion !== null && {
         fix: {
           title: `Use ${visibleToken(check.suggestion)}`,

@@ -215,6 +215,17 @@ describe('parsePromptFile', () => {
   });
 });
 
+describe('a file of very many prompts', () => {
+  it('is read up to a limit, which is said where it is', () => {
+    const source = 'hi\n---\n'.repeat(20_000);
+    const file = parsePromptFile(source);
+    expect(file.prompts).toHaveLength(10_000);
+    const problem = file.problems.find((p) => p.code === 'too-many-prompts');
+    expect(problem?.start).toBe(7 * 10_000 - 4);
+    expect(problem?.severity).toBe('warning');
+  });
+});
+
 describe('promptIndexAt', () => {
   it('finds the prompt under the cursor', () => {
     const file = parsePromptFile(pronouns);
