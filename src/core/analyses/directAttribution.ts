@@ -30,6 +30,8 @@ class LayerReader {
   /** `[layer, head, source]` */
   readonly bySource: Float32Array;
   readonly attention: Float32Array;
+  /** One layer's output matrix: read into the same memory for every layer. */
+  private readonly outputMatrix: Float32Array;
 
   constructor(
     private readonly context: AnalysisContext,
@@ -39,16 +41,17 @@ class LayerReader {
     /** What a summand x of the residual stream adds to the observable is u · x. */
     private readonly u: Float64Array,
   ) {
-    const { nLayers, nHeads } = context.model.config;
+    const { nLayers, nHeads, dHead } = context.model.config;
     this.bySource = new Float32Array(nLayers * nHeads * prompt.tokens.length);
     this.attention = new Float32Array(this.bySource.length);
+    this.outputMatrix = new Float32Array(nHeads * dHead * u.length);
   }
 
   async read(layer: number): Promise<LayerAttribution> {
     const { config } = this.context.model;
     const { out } = this.context.runner.weights.blocks[layer].attention;
     const { files } = this.context.runner;
-    const along = outputAlong(await files.tensor(out.weight), out.layout, this.u);
+    const along = outputAlong(await files.tensor(out.weight, this.outputMatrix), out.layout, this.u);
     const heads = Array.from({ length: config.nHeads }, (_, head) => this.readHead(layer, head, along));
     const outputBias = out.bias === null ? 0 : dotAt(await files.tensor(out.bias), 0, this.u, this.u.length);
     return { heads, mlp: dotAt(this.readout.mlpOut[layer], 0, this.u, this.u.length), outputBias };

@@ -152,7 +152,8 @@ const GLOBAL_ALIASES: Readonly<Record<string, GlobalHook>> = {
   'gpt_neox.final_layer_norm': 'ln_final.hook_normalized',
 };
 
-const HF_BLOCK = /^(?:transformer\.h|model\.layers|gpt_neox\.layers)\.(\d+)(?:\.(.+?))?(?:\.(hook_in|hook_out))?$/;
+const HF_BLOCK =
+  /^(?:transformer\.h|model\.layers|gpt_neox\.layers)\.(\d+)(?:\.((?!hook_(?:in|out)$).+?))?(?:\.(hook_in|hook_out))?$/;
 const TL_BLOCK = /^blocks\.(\d+)\.(.+)$/;
 
 function parseBlockHook(rest: string, config: ModelConfig): BlockHook | null {

@@ -32,9 +32,10 @@ export class WeightFiles {
     }
   }
 
-  /** The whole tensor, row-major. */
-  async tensor(location: TensorLocation): Promise<Float32Array> {
-    const values = new Float32Array(location.byteLength / FLOAT_BYTES);
+  /** The whole tensor, row-major; in `buffer` when one is given that is large enough. */
+  async tensor(location: TensorLocation, buffer?: Float32Array): Promise<Float32Array> {
+    const count = location.byteLength / FLOAT_BYTES;
+    const values = buffer !== undefined && buffer.length >= count ? buffer.subarray(0, count) : new Float32Array(count);
     await this.read(location, 0, values);
     return values;
   }
