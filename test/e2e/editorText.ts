@@ -63,10 +63,24 @@ export function drawnTints(page: Page): Promise<Tint[]> {
   );
 }
 
-/** The tint that covers the middle of `box`, or null. */
-export function tintAt(tints: readonly Tint[], box: Box): string | null {
+/** Where the selection of the visible editors is drawn. */
+export function selectionBoxes(page: Page): Promise<Box[]> {
+  return page.evaluate(() =>
+    [...document.querySelectorAll('.editor-instance .view-overlays .selected-text')].map((element) => {
+      const { x, y, width, height } = element.getBoundingClientRect();
+      return { x, y, width, height };
+    }),
+  );
+}
+
+/** The one of `boxes` that covers the middle of `box`. */
+export function covers<T extends Box>(boxes: readonly T[], box: Box): T | undefined {
   const x = box.x + box.width / 2;
   const y = box.y + box.height / 2;
-  const hit = tints.find((t) => t.x <= x && x <= t.x + t.width && t.y <= y && y <= t.y + t.height);
-  return hit?.color ?? null;
+  return boxes.find((t) => t.x <= x && x <= t.x + t.width && t.y <= y && y <= t.y + t.height);
+}
+
+/** The tint that covers the middle of `box`, or null. */
+export function tintAt(tints: readonly Tint[], box: Box): string | null {
+  return covers(tints, box)?.color ?? null;
 }

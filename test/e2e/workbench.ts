@@ -3,9 +3,10 @@ import { dirname, join } from 'node:path';
 import { type Browser, chromium, type Frame, type Page } from 'playwright-core';
 import { findBrowser } from '../../scripts/support/browser.mjs';
 import { browserFlags } from '../../scripts/support/browserFlags.mjs';
-import { type Box, boxOfWord, drawnTints, tintAt } from './editorText.ts';
+import { type Box, boxOfWord, covers, drawnTints, selectionBoxes, tintAt } from './editorText.ts';
 
-const slow = 120_000;
+/** Milliseconds that anything may take on a busy machine with two cores. */
+const slow = 90_000;
 
 /** Folder of the pictures that a run leaves. */
 export const screenshotFolder = join('test-results', 'screenshots');
@@ -151,6 +152,14 @@ export class Workbench {
     return (await hover.allInnerTexts()).join('\n').replaceAll('\u00a0', ' ').trim();
   }
 
+  /** Waits until `word` lies under the editor's selection. */
+  selected(line: string, word: string): Promise<true> {
+    return this.until(`"${word}" selected in the editor`, async () => {
+      const box = await boxOfWord(this.page, line, word);
+      return box && covers(await selectionBoxes(this.page), box) ? true : null;
+    });
+  }
+
   /** Clicks into a word of the editor. */
   async click(line: string, word: string): Promise<void> {
     const box = await this.boxOf(line, word);
@@ -171,13 +180,15 @@ export class Workbench {
   }
 
   /** Drags the border between the first two editor groups to `x`. */
-  async dragEditorSash(x: number): Promise<void> {
-    const sash = this.page.locator('.part.editor .split-view-container .monaco-sash.vertical:not(.disabled)').last();
-    const box = await sash.boundingBox();
-    if (!box) throw new Error('There is no border between two editor groups.');
-    await this.page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+  async dragEditorBorder(x: number): Promise<void> {
+    const second = await this.page.locator('.part.editor .editor-group-container').nth(1).boundingBox();
+    if (!second) throw new Error('There is no second editor group.');
+    const y = second.y + second.height / 2;
+    await this.page.mouse.move(second.x, y);
+    // VS Code makes the border draggable a moment after the mouse is on it.
+    await this.page.waitForTimeout(500);
     await this.page.mouse.down();
-    await this.page.mouse.move(x, box.y + box.height / 2, { steps: 5 });
+    await this.page.mouse.move(x, y, { steps: 10 });
     await this.page.mouse.up();
   }
 
