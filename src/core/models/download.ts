@@ -44,7 +44,7 @@ export async function fileSize(path: string): Promise<number> {
 }
 
 /** sha256 of a file, hexadecimal. With `gitBlobOf` (its size): the sha1 that git gives to these contents. */
-export async function hashFile(path: string, signal?: AbortSignal, gitBlobOf?: number): Promise<string> {
+async function hashFile(path: string, signal?: AbortSignal, gitBlobOf?: number): Promise<string> {
   const hash = createHash(gitBlobOf === undefined ? 'sha256' : 'sha1');
   if (gitBlobOf !== undefined) hash.update(`blob ${gitBlobOf}\0`);
   for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) {

@@ -40,7 +40,9 @@ async function askHub(repo: string, revision: string, path: string, options: Pul
     fetch: impatientFetch(options),
   }).catch((error: unknown) => {
     if (options.signal.aborted) throw new MechanistError('cancelled', 'Cancelled.');
-    const text = error instanceof Error ? error.message.split('\n', 1)[0] : String(error);
+    // "fetch failed" says less than its cause.
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+    const text = cause instanceof Error ? cause.message.split('\n', 1)[0] : String(cause);
     throw new MechanistError('download-failed', `${path}: the hub did not describe the file (${text})`);
   });
   if (info === null) throw new MechanistError('download-failed', `${path}: the hub has no such file`);

@@ -17,6 +17,6 @@ export function createModelStore(options: {
   const { hubUrl, ...rest } = options;
   return new ModelStore({
     ...rest,
-    download: { fetch, hubUrl: hubUrl || HUB_URL, pip: pipCommands, stallMs: STALL_MS },
+    download: { fetch, hubUrl: (hubUrl || HUB_URL).replace(/\/+$/, ''), pip: pipCommands, stallMs: STALL_MS },
   });
 }

@@ -313,6 +313,29 @@ describe('pulling', () => {
     expect((await withPip([fakePip(folder, randomBytes(5000))])).code).toBe('download-failed');
   });
 
+  it('says why the hub did not describe a file whose hash nobody has stated', async () => {
+    const unstated = stated.map((file) => ({ ...file, bytes: null, sha256: null }));
+    const entry = { files: unstated, approximateBytes: 2e6 };
+    const unreachable = makeStore({ entry, hubUrl: 'http://127.0.0.1:9' });
+    expect((await failure(unreachable.store.pull('tiny', job()))).message).toMatch(
+      /config\.json: .*did not describe.*127\.0\.0\.1:9|bad port/,
+    );
+    const { store } = makeStore({ entry });
+    server.next.push(webPage);
+    expect((await failure(store.pull('tiny', job()))).code).toBe('download-failed');
+    server.next.push(() => undefined);
+    expect((await failure(store.pull('tiny', job()))).message).toContain('did not describe');
+    expect(
+      (
+        await failure(
+          makeStore({
+            entry: { ...entry, sources: [{ kind: 'hub', repo: 'other/name', revision: 'main' }] },
+          }).store.pull('tiny', job()),
+        )
+      ).code,
+    ).toBe('download-failed');
+  });
+
   it('reports a wrong sha256 and keeps nothing of it', async () => {
     const wrong = stated.map((file) => ({ ...file, sha256: '1'.repeat(64) }));
     const { store, cache } = makeStore({ entry: { files: wrong } });
