@@ -75,7 +75,7 @@ function AttentionCanvas(props: MatrixFigureProps): VNode {
   };
   return (
     <figure class="m-figure" aria-label={model.title}>
-      {props.heading ? <figcaption class="m-heading">{props.heading}</figcaption> : null}
+      {props.heading ? <div class="m-heading">{props.heading}</div> : null}
       <div class="m-scroll">
         <canvas
           ref={canvas}

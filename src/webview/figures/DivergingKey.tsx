@@ -2,6 +2,7 @@ import type { VNode } from 'preact';
 import { divergingColor, sequentialColor } from '../../shared/color.ts';
 import { share, signed } from '../../shared/format.ts';
 import { isHighContrast } from '../../shared/palette.ts';
+import type { Beyond } from './scale.ts';
 import { numberWidth } from './text.ts';
 import type { Theme } from './theme.ts';
 
@@ -10,6 +11,8 @@ interface KeyProps {
   readonly max: number;
   readonly unit: string;
   readonly scale?: 'diverging' | 'sequential';
+  /** Ends at which values are clamped. */
+  readonly beyond?: Beyond;
 }
 
 const strip = 58;
@@ -33,10 +36,10 @@ function ContrastStrip({ theme, x }: { theme: Theme; x: number }): VNode {
 }
 
 /** Small colour strip beside a figure's title: both ends with the unit, a tick at 0. */
-export function DivergingKey({ theme, max, unit, scale = 'diverging' }: KeyProps): VNode {
+export function DivergingKey({ theme, max, unit, scale = 'diverging', beyond }: KeyProps): VNode {
   const { palette, uiFont } = theme;
-  const low = scale === 'diverging' ? scaleEnd(-max) : '0';
-  const high = scale === 'diverging' ? `${scaleEnd(max)} ${unit}` : `${share(max)} ${unit}`;
+  const low = scale === 'diverging' ? `${beyond?.below ? '≤ ' : ''}${scaleEnd(-max)}` : '0';
+  const high = `${beyond?.above ? '≥ ' : ''}${scale === 'diverging' ? scaleEnd(max) : share(max)} ${unit}`.trim();
   const x = numberWidth(low, 11) + 6;
   const width = Math.ceil(x + strip + 6 + numberWidth(high, 11) + 2);
   const color = (i: number): string => {

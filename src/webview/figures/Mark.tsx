@@ -5,6 +5,7 @@ import { isHighContrast } from '../../shared/palette.ts';
 import type { Box, MatrixCell, MatrixModel } from './matrixModel.ts';
 import { fitToken } from './text.ts';
 import type { Theme } from './theme.ts';
+import { unspoken } from './unspoken.ts';
 
 interface MarkProps {
   readonly theme: Theme;
@@ -36,7 +37,7 @@ export function Hatch({ theme, id }: { theme: Theme; id: string }): VNode {
 /** A cell's number: two decimals, `+.38` when the cell is narrow, shares without sign. */
 export function cellNumber(model: MatrixModel, value: number, width: number): string {
   if (Number.isNaN(value)) return 'NaN';
-  if (model.scale === 'sequential') return share(value);
+  if (model.scale === 'sequential') return share(Math.round(value * 100) / 100);
   return width < 40 ? signedShort(value) : signedFixed(value);
 }
 
@@ -70,36 +71,46 @@ function Underline({ theme, model, cell, box }: MarkProps): VNode | null {
   );
 }
 
-/** Fill and text of one matrix cell. */
-export function CellMark(props: MarkProps): VNode {
-  const { theme, model, cell, box } = props;
-  const { palette } = theme;
-  const rect = { x: box.x, y: box.y, width: Math.max(1, box.width - 1), height: box.height - 1 };
-  if (cell.value === null) return <rect {...rect} fill={`url(#${hatchId(model)})`} />;
-  const missing = Number.isNaN(cell.value);
+function fillOf({ theme, model, cell }: MarkProps): string {
+  if (cell.value === null || Number.isNaN(cell.value)) return theme.palette.background;
   const paint = model.scale === 'diverging' ? divergingColor : sequentialColor;
-  const fill = missing ? palette.background : paint(palette, cell.value, model.max);
-  const text = cellText(props);
-  const quiet = Math.abs(divergingPosition(cell.value, model.max)) < 0.3;
-  const left = cell.token !== undefined || cell.label !== undefined;
+  return paint(theme.palette, cell.value, model.max);
+}
+
+/** Fill of one matrix cell; hatched where there is no number. */
+export function CellFill(props: MarkProps): VNode {
+  const { theme, model, cell, box } = props;
+  const rect = { x: box.x, y: box.y, width: Math.max(1, box.width - 1), height: box.height - 1 };
+  const missing = cell.value === null || Number.isNaN(cell.value);
   return (
     <>
-      <rect {...rect} fill={fill} />
+      <rect {...rect} fill={fillOf(props)} />
       {missing && <rect {...rect} fill={`url(#${hatchId(model)})`} />}
-      {isHighContrast(palette) && <Underline {...props} />}
-      {text !== '' && (
-        <text
-          x={left ? box.x + 4 : box.x + (box.width - 1) / 2}
-          y={box.y + (box.height - 1) / 2 + labelSize * 0.36}
-          text-anchor={left ? 'start' : 'middle'}
-          font-family={cell.token === undefined ? theme.uiFont : theme.codeFont}
-          font-size={cell.label === undefined ? labelSize : 11}
-          fill={quiet ? quietTextOn(palette, fill) : textOn(palette, fill)}
-        >
-          {text}
-        </text>
-      )}
+      {isHighContrast(theme.palette) && !missing && <Underline {...props} />}
     </>
+  );
+}
+
+/** What is written in a cell. Beside the cell in the tree, not in it: the cell's name says the same in words. */
+export function CellText(props: MarkProps): VNode | null {
+  const { theme, model, cell, box } = props;
+  const text = cell.value === null ? '' : cellText(props);
+  if (text === '') return null;
+  const fill = fillOf(props);
+  const quiet = Math.abs(divergingPosition(cell.value ?? 0, model.max)) < 0.3;
+  const left = cell.token !== undefined || cell.label !== undefined;
+  return (
+    <text
+      x={left ? box.x + 4 : box.x + (box.width - 1) / 2}
+      y={box.y + (box.height - 1) / 2 + labelSize * 0.36}
+      text-anchor={left ? 'start' : 'middle'}
+      font-family={cell.token === undefined ? theme.uiFont : theme.codeFont}
+      font-size={cell.label === undefined ? labelSize : 11}
+      fill={quiet ? quietTextOn(theme.palette, fill) : textOn(theme.palette, fill)}
+      {...unspoken}
+    >
+      {text}
+    </text>
   );
 }
 
@@ -114,16 +125,20 @@ export function barScale(values: readonly (number | null)[], width: number): { z
   return { zero: 2 - low * perUnit, perUnit };
 }
 
+interface BarProps extends MarkProps {
+  readonly bars: { readonly zero: number; readonly perUnit: number };
+}
+
+function barPlace(box: Box, bars: BarProps['bars'], value: number): { zero: number; length: number } {
+  return { zero: box.x + bars.zero, length: Math.max(value === 0 ? 0 : 0.75, Math.abs(value) * bars.perUnit) };
+}
+
 /** Beside the bar's end where there is room, else in the bar, else on the other side of 0. */
-function BarNumber(props: {
-  theme: Theme;
-  value: number;
-  zero: number;
-  length: number;
-  box: Box;
-  fill: string;
-}): VNode {
-  const { theme, value, zero, length, box, fill } = props;
+export function BarNumber({ theme, cell, box, bars }: BarProps): VNode | null {
+  const value = cell.value ?? Number.NaN;
+  if (!Number.isFinite(value)) return null;
+  const { zero, length } = barPlace(box, bars, value);
+  const fill = value < 0 ? theme.palette.negative : theme.palette.positive;
   const room = 34;
   const side = value < 0 ? -1 : 1;
   const beside = (value < 0 ? zero - box.x : box.x + box.width - zero) - length > room;
@@ -138,40 +153,32 @@ function BarNumber(props: {
       font-family={theme.uiFont}
       font-size={labelSize}
       fill={inside ? textOn(theme.palette, fill) : theme.palette.foreground}
+      {...unspoken}
     >
       {signedFixed(value)}
     </text>
   );
 }
 
-interface BarProps extends MarkProps {
-  readonly bars: { readonly zero: number; readonly perUnit: number };
-}
-
-/** A horizontal bar from 0; its number stands beside it, or in it where there is no room. */
-export function BarMark({ theme, model, cell, box, number, bars }: BarProps): VNode | null {
+/** A horizontal bar from 0; hollow for negative values in high contrast. */
+export function BarFill({ theme, model, cell, box, bars }: BarProps): VNode {
   const { palette } = theme;
   const { value } = cell;
   const height = box.height - 4;
   if (value === null || !Number.isFinite(value)) {
     return <rect x={box.x} y={box.y + 2} width={box.width} height={height} fill={`url(#${hatchId(model)})`} />;
   }
-  const length = Math.max(value === 0 ? 0 : 0.75, Math.abs(value) * bars.perUnit);
-  const zero = box.x + bars.zero;
-  const x = value < 0 ? zero - length : zero;
-  const fill = value < 0 ? palette.negative : palette.positive;
+  const { zero, length } = barPlace(box, bars, value);
+  const color = value < 0 ? palette.negative : palette.positive;
   const hollow = value < 0 && isHighContrast(palette);
   return (
-    <>
-      <rect
-        x={x}
-        y={box.y + 2}
-        width={length}
-        height={height}
-        fill={hollow ? palette.background : fill}
-        {...(hollow ? { stroke: fill } : {})}
-      />
-      {number && <BarNumber theme={theme} value={value} zero={zero} length={length} box={box} fill={fill} />}
-    </>
+    <rect
+      x={value < 0 ? zero - length : zero}
+      y={box.y + 2}
+      width={length}
+      height={height}
+      fill={hollow ? palette.background : color}
+      {...(hollow ? { stroke: color } : {})}
+    />
   );
 }

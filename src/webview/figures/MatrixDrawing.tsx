@@ -1,8 +1,16 @@
-import type { VNode } from 'preact';
+import { Fragment, type VNode } from 'preact';
 import { signed } from '../../shared/format.ts';
-import { BarMark, barScale, CellMark, Hatch, hatchId } from './Mark.tsx';
-import { boxOf, type CellAt, type Geometry, geometryOf, type MatrixCell, type MatrixModel } from './matrixModel.ts';
-import { fitToken } from './text.ts';
+import { BarFill, BarNumber, barScale, CellFill, CellText, cellNumber, Hatch, hatchId } from './Mark.tsx';
+import {
+  boxOf,
+  type CellAt,
+  findCell,
+  type Geometry,
+  geometryOf,
+  type MatrixCell,
+  type MatrixModel,
+} from './matrixModel.ts';
+import { fitToken, numberWidth } from './text.ts';
 import type { Theme } from './theme.ts';
 
 /** Said by the cells' names already. */
@@ -91,13 +99,13 @@ function Outlines({ theme, model, marks, geometry }: DrawingProps & { geometry: 
   );
 }
 
-/** An outline of 2 px around one cell: selected (solid), pinned (dashed), or focused (`m-ring`, shown by CSS). */
+/** An outline of 2 px around one cell: pinned (dashed) or focused (`m-ring`, shown by CSS). */
 export function CellOutline(props: {
   theme: Theme;
   model: MatrixModel;
   geometry: Geometry;
   at: CellAt | null;
-  kind: 'selected' | 'pinned' | 'focused';
+  kind: 'pinned' | 'focused';
 }): VNode | null {
   const { theme, model, geometry, at, kind } = props;
   if (at === null || model.rows[at.row]?.cells[at.col] === undefined) return null;
@@ -117,6 +125,40 @@ export function CellOutline(props: {
       pointer-events="none"
       {...hidden}
     />
+  );
+}
+
+/** The selected cell over its neighbours: its number is always printed, and gets the room it needs. */
+export function SelectedCell(props: {
+  theme: Theme;
+  model: MatrixModel;
+  geometry: Geometry;
+  at: CellAt | null;
+}): VNode | null {
+  const { theme, model, geometry, at } = props;
+  const cell = at && model.rows[at.row]?.cells[at.col];
+  if (!at || !cell || model.columns[at.col].kind === 'bar') return null;
+  const plain = boxOf(model, geometry, at);
+  const printed = cell.token === undefined && cell.value !== null ? cellNumber(model, cell.value, plain.width) : '';
+  const width = Math.max(plain.width, numberWidth(printed, 10) + 7);
+  const x = Math.min(geometry.width - width, Math.max(0, plain.x - (width - plain.width) / 2));
+  const height = Math.max(plain.height, 14);
+  const box = { x, y: plain.y - (height - plain.height) / 2, width, height };
+  const mark = { theme, model, cell, box, number: true };
+  return (
+    <g pointer-events="none" {...hidden}>
+      <CellFill {...mark} />
+      <CellText {...mark} />
+      <rect
+        x={x - 0.5}
+        y={box.y - 0.5}
+        width={width}
+        height={height}
+        fill="none"
+        stroke={theme.palette.focus}
+        stroke-width={2}
+      />
+    </g>
   );
 }
 
@@ -141,18 +183,19 @@ export function MatrixRows({ theme, model, marks, numbers, geometry, active }: R
             const chosen = cell.id === marks.selected;
             const number = bar ? numbers || row.id === marks.row : numbers || chosen;
             const mark = { theme, model, cell, box: boxOf(model, geometry, { row: r, col: c }), number };
-            const inside = bar ? <BarMark {...mark} bars={bars[c]} /> : <CellMark {...mark} />;
-            if (active === null) return <g key={c}>{inside}</g>;
+            const fill = bar ? <BarFill {...mark} bars={bars[c]} /> : <CellFill {...mark} />;
+            const text = bar ? number && <BarNumber {...mark} bars={bars[c]} /> : <CellText {...mark} />;
+            const named = active !== null && {
+              ...gridCell(chosen),
+              'aria-label': `${cell.spoken}, ${valueInWords(model, cell)}${cell.note ? `, ${cell.note}` : ''}`,
+              tabindex: active.row === r && active.col === c ? 0 : -1,
+              'data-cell': `${r},${c}`,
+            };
             return (
-              <g
-                key={c}
-                {...gridCell(chosen)}
-                aria-label={`${cell.spoken}, ${valueInWords(model, cell)}${cell.note ? `, ${cell.note}` : ''}`}
-                tabindex={active.row === r && active.col === c ? 0 : -1}
-                data-cell={`${r},${c}`}
-              >
-                {inside}
-              </g>
+              <Fragment key={c}>
+                <g {...named}>{fill}</g>
+                {text}
+              </Fragment>
             );
           })}
         </g>
@@ -218,6 +261,7 @@ export function StillMatrix({ theme, model, marks, numbers, x, y }: DrawingProps
       <g transform={`translate(${model.labelWidth} 0)`}>
         <MatrixRows theme={theme} model={model} marks={marks} numbers={numbers} geometry={geometry} active={null} />
         <MatrixFrame theme={theme} model={model} marks={marks} numbers={numbers} geometry={geometry} />
+        <SelectedCell theme={theme} model={model} geometry={geometry} at={findCell(model, marks.selected)} />
       </g>
     </g>
   );

@@ -1,7 +1,7 @@
 import type { VNode } from 'preact';
 import { useMemo } from 'preact/hooks';
 import { Hatch, hatchId } from './Mark.tsx';
-import { CellOutline, MatrixFrame, MatrixRows, RowLabels } from './MatrixDrawing.tsx';
+import { CellOutline, MatrixFrame, MatrixRows, RowLabels, SelectedCell } from './MatrixDrawing.tsx';
 import { MenuList } from './Menu.tsx';
 import { matrixKeys } from './matrixKeyboard.ts';
 import { boxOf, cellAt, findCell, type MatrixModel } from './matrixModel.ts';
@@ -51,7 +51,7 @@ function Drawing({ props, does }: { props: MatrixFigureProps; does: MatrixBehavi
       {rows}
       <MatrixFrame theme={theme} model={model} marks={marks} numbers={numbers} geometry={geometry} />
       <CellOutline {...outline} at={does.pinned} kind="pinned" />
-      <CellOutline {...outline} at={findCell(model, marks.selected)} kind="selected" />
+      <SelectedCell {...outline} at={findCell(model, marks.selected)} />
       <CellOutline {...outline} at={active} kind="focused" />
     </svg>
   );
@@ -101,7 +101,7 @@ export function MatrixFigure(props: MatrixFigureProps): VNode {
   const cell = does.shown ? cellAt(model, does.shown) : undefined;
   return (
     <figure ref={does.host} class="m-figure" {...groupRole} aria-label={model.title} aria-describedby={about}>
-      {props.heading ? <figcaption class="m-heading">{props.heading}</figcaption> : null}
+      {props.heading ? <div class="m-heading">{props.heading}</div> : null}
       <p id={about} class="m-hidden">
         {describeMatrix(model)}
       </p>

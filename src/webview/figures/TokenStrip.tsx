@@ -1,10 +1,11 @@
 import type { VNode } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { divergingColor, divergingPosition, textOn } from '../../shared/color.ts';
-import { share, signed, signedFixed, visibleToken } from '../../shared/format.ts';
+import { share, signed, signedFixed } from '../../shared/format.ts';
 import { isHighContrast } from '../../shared/palette.ts';
 import { fitToken, monoWidth, numberWidth, spokenToken } from './text.ts';
 import type { Theme } from './theme.ts';
+import { unspoken } from './unspoken.ts';
 
 export interface StripToken {
   readonly position: number;
@@ -83,11 +84,17 @@ function Underline({ theme, at, t }: { theme: Theme; at: Placed; t: number }): V
   return <line x1={at.x + 4} x2={at.x + at.width - 4} y1={y} y2={y} stroke={stroke} stroke-width={weight} {...dash} />;
 }
 
-function TokenBox(props: { theme: Theme; token: StripToken; at: Placed; max: number; chosen: boolean }): VNode {
-  const { theme, token, at, max, chosen } = props;
+interface BoxProps {
+  readonly theme: Theme;
+  readonly token: StripToken;
+  readonly at: Placed;
+  readonly max: number;
+  readonly chosen: boolean;
+}
+
+function TokenBox({ theme, token, at, max, chosen }: BoxProps): VNode {
   const { palette } = theme;
   const fill = divergingColor(palette, token.value, max);
-  const middle = at.x + at.width / 2;
   return (
     <>
       <rect
@@ -100,6 +107,17 @@ function TokenBox(props: { theme: Theme; token: StripToken; at: Placed; max: num
         stroke-width={chosen ? 2 : 1}
       />
       {isHighContrast(palette) && <Underline theme={theme} at={at} t={divergingPosition(token.value, max)} />}
+    </>
+  );
+}
+
+/** Token and number; beside the option in the tree, whose name says the same in words. */
+function TokenText({ theme, token, at, max, chosen }: BoxProps): VNode {
+  const { palette } = theme;
+  const fill = divergingColor(palette, token.value, max);
+  const middle = at.x + at.width / 2;
+  return (
+    <g {...unspoken}>
       <text
         x={middle}
         y={at.y + 15.5}
@@ -121,7 +139,7 @@ function TokenBox(props: { theme: Theme; token: StripToken; at: Placed; max: num
       >
         {signedFixed(token.value)}
       </text>
-    </>
+    </g>
   );
 }
 
@@ -154,6 +172,40 @@ function NextTokens({
           {fitToken(text, 400, 12, 16)} {share(p)}
         </text>
       ))}
+    </g>
+  );
+}
+
+interface OptionProps {
+  readonly box: BoxProps;
+  readonly tabbable: boolean;
+  readonly total: number;
+  readonly onSelect: ((position: number) => void) | undefined;
+}
+
+function StripOption({ box, tabbable, total, onSelect }: OptionProps): VNode {
+  const { token, at, theme, chosen } = box;
+  if (onSelect === undefined) return <TokenBox {...box} />;
+  const value = `${signed(token.value)} logits`;
+  return (
+    <g
+      role="option"
+      aria-selected={chosen}
+      aria-label={`${spokenToken(token.text)}, position ${token.position + 1} of ${total}, ${value}`}
+      tabindex={tabbable ? 0 : -1}
+      onClick={() => onSelect(token.position)}
+    >
+      <TokenBox {...box} />
+      <rect
+        class="m-ring"
+        x={at.x - 1}
+        y={at.y - 1}
+        width={at.width + 2}
+        height={boxHeight + 2}
+        fill="none"
+        stroke={theme.palette.focus}
+        stroke-width={2}
+      />
     </g>
   );
 }
@@ -196,6 +248,15 @@ export function TokenStrip(props: StripProps): VNode {
     byKey.current = true;
     onSelect?.(tokens[to].position);
   };
+  const boxes = tokens.map(
+    (token, i): BoxProps => ({
+      theme,
+      token,
+      at: layout.tokens[i],
+      max: props.max,
+      chosen: token.position === selected,
+    }),
+  );
   const still = onSelect === undefined;
   const role = still
     ? {}
@@ -203,42 +264,13 @@ export function TokenStrip(props: StripProps): VNode {
   return (
     <svg ref={host} role="presentation" class="m-strip" width={width} height={layout.height}>
       <g {...role}>
-        {tokens.map((token, i) => {
-          const box = (
-            <TokenBox
-              theme={theme}
-              token={token}
-              at={layout.tokens[i]}
-              max={props.max}
-              chosen={token.position === selected}
-            />
-          );
-          if (still) return <g key={token.position}>{box}</g>;
-          return (
-            <g
-              key={token.position}
-              role="option"
-              aria-selected={token.position === selected}
-              aria-label={`${spokenToken(token.text)}, position ${token.position + 1} of ${total}, ${signed(token.value)} logits`}
-              tabindex={i === at ? 0 : -1}
-              onClick={() => onSelect?.(token.position)}
-            >
-              <title>{`${visibleToken(token.text)} ${signed(token.value)} logits`}</title>
-              {box}
-              <rect
-                class="m-ring"
-                x={layout.tokens[i].x - 1}
-                y={layout.tokens[i].y - 1}
-                width={layout.tokens[i].width + 2}
-                height={boxHeight + 2}
-                fill="none"
-                stroke={theme.palette.focus}
-                stroke-width={2}
-              />
-            </g>
-          );
-        })}
+        {tokens.map((token, i) => (
+          <StripOption key={token.position} box={boxes[i]} tabbable={i === at} total={total} onSelect={onSelect} />
+        ))}
       </g>
+      {boxes.map((box) => (
+        <TokenText key={box.token.position} {...box} />
+      ))}
       <NextTokens theme={theme} next={next} layout={layout} still={still} />
     </svg>
   );

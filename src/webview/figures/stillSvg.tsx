@@ -62,9 +62,12 @@ export function svgFile(props: {
   return `<?xml version="1.0" encoding="UTF-8"?>\n${xmlSafe(renderToString(svg))}\n`;
 }
 
-/** XML 1.0 forbids most control characters even when escaped; tokens show theirs as `\x..` already, prompts may not. */
+/**
+ * XML 1.0 forbids most control characters even when escaped, and halves of surrogate pairs (a token may end within a
+ * character). Tokens show their controls as `\x..` already, prompts may not.
+ */
 function xmlSafe(text: string): string {
-  return text.replace(/[\p{Cc}\ufffe\uffff]/gu, (c) => (c === '\n' || c === '\t' || c === '\r' ? c : '\ufffd'));
+  return text.replace(/[\p{Cc}\p{Cs}\ufffe\uffff]/gu, (c) => (c === '\n' || c === '\t' || c === '\r' ? c : '\ufffd'));
 }
 
 /** Paints an SVG file at `scale` × its size and returns PNG bytes. Needs a page whose CSP allows `data:` images. */

@@ -9,9 +9,9 @@ export function LoadingFigures({ theme, width }: { theme: Theme; width: number }
   const left = beside ? Math.floor(inner * 0.38) : inner;
   const box = (title: string, w: number, id: string): VNode => (
     <figure class="m-figure" aria-label={`${title}, not run yet`}>
-      <figcaption class="m-heading">
+      <div class="m-heading">
         <h2>{title}</h2>
-      </figcaption>
+      </div>
       <svg width={w} height={220} aria-hidden="true">
         <Hatch theme={theme} id={id} />
         <rect x={0.5} y={0.5} width={w - 1} height={219} fill={`url(#${id})`} stroke={theme.palette.tableRule} />

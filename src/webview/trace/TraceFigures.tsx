@@ -4,11 +4,13 @@ import { isHighContrast } from '../../shared/palette.ts';
 import { DivergingKey } from '../figures/DivergingKey.tsx';
 import { MatrixFigure } from '../figures/MatrixFigure.tsx';
 import { ErrorState } from '../figures/States.tsx';
+import { beyondScale } from '../figures/scale.ts';
 import { panelLayout } from './panelLayout.ts';
 import {
   componentId,
   componentOf,
   componentsModel,
+  componentValues,
   lensCellId,
   lensModel,
   lensPositionOf,
@@ -41,7 +43,12 @@ export function ComponentsFigure(props: TracePartProps): VNode {
       heading={
         <>
           <h2>{model.title}</h2>
-          <DivergingKey theme={theme} max={model.max} unit="logits" />
+          <DivergingKey
+            theme={theme}
+            max={model.max}
+            unit="logits"
+            beyond={beyondScale(componentValues(document), model.max)}
+          />
         </>
       }
       onSelect={(cell) => {
@@ -66,7 +73,14 @@ export function LensFigure(props: TracePartProps): VNode {
   const heading = (
     <>
       <h2>{model.title}</h2>
-      {lens ? <DivergingKey theme={theme} max={model.max} unit={`logits, ${document.observable.label}`} /> : null}
+      {lens ? (
+        <DivergingKey
+          theme={theme}
+          max={model.max}
+          unit={layout.lensWidth * (end - start) > 420 ? `logits, ${document.observable.label}` : 'logits'}
+          beyond={beyondScale(lens.values.flat(), model.max)}
+        />
+      ) : null}
     </>
   );
   if (lensError !== null) {

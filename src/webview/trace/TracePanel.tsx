@@ -1,10 +1,10 @@
 import type { VNode } from 'preact';
-import { niceMax } from '../../shared/format.ts';
 import { LinkButton } from '../figures/Button.tsx';
 import { DivergingKey } from '../figures/DivergingKey.tsx';
 import { OverviewBar } from '../figures/OverviewBar.tsx';
 import { PanelHeader, Segmented } from '../figures/PanelHeader.tsx';
 import { EmptyState, ErrorState, Notice, ProgressLine } from '../figures/States.tsx';
+import { beyondScale, scaleMax } from '../figures/scale.ts';
 import { TokenStrip } from '../figures/TokenStrip.tsx';
 import { exportItems } from './exportItems.ts';
 import { HeadSection } from './HeadSection.tsx';
@@ -74,7 +74,7 @@ function Notices({ document, state, actions, problem }: TracePartProps): VNode {
 function Strip({ document, view, theme, width, selection, actions }: TracePartProps): VNode {
   const { start, end } = windowIn(document, view);
   const { inner } = panelLayout(document, view, theme, width);
-  const max = niceMax(Math.max(0, ...document.attributions.map(Math.abs).filter(Number.isFinite)));
+  const max = scaleMax(document.attributions);
   const tokens = document.tokens
     .slice(start, end)
     .map(({ text }, i) => ({ position: start + i, text, value: document.attributions[start + i] ?? Number.NaN }));
@@ -94,7 +94,7 @@ function Strip({ document, view, theme, width, selection, actions }: TracePartPr
       <div class="m-strip-foot">
         <span class="m-strip-key">
           {document.method === 'direct' ? 'added by each token' : 'lost without each token'}
-          <DivergingKey theme={theme} max={max} unit="logits" />
+          <DivergingKey theme={theme} max={max} unit="logits" beyond={beyondScale(document.attributions, max)} />
         </span>
         {document.tokens.length > windowSize ? (
           <OverviewBar
@@ -103,7 +103,7 @@ function Strip({ document, view, theme, width, selection, actions }: TracePartPr
             max={max}
             start={start}
             size={windowSize}
-            width={Math.min(inner, 480)}
+            width={Math.min(inner - 4, 480)}
             onStart={(windowStart) => actions.setView({ windowStart })}
           />
         ) : null}
@@ -129,7 +129,12 @@ function Loaded(props: TracePartProps): VNode {
 function Unloaded({ state, actions, theme, width }: TracePanelProps): VNode {
   if (state.status === 'error') {
     const message = state.error ?? 'The engine gave no reason.';
-    return <ErrorState what="The prompt could not be traced" message={message} onShowLog={actions.showLog} />;
+    return (
+      <>
+        <h1>{state.title}</h1>
+        <ErrorState what="The prompt could not be traced" message={message} onShowLog={actions.showLog} />
+      </>
+    );
   }
   if (state.status === 'loading') {
     return (
@@ -141,11 +146,14 @@ function Unloaded({ state, actions, theme, width }: TracePanelProps): VNode {
     );
   }
   return (
-    <EmptyState
-      text="A trace shows what each token, head and layer adds to an observable of the next token. Put the cursor on a prompt of a .prompt file."
-      action="Trace Prompt"
-      onAction={actions.runAgain}
-    />
+    <>
+      <h1>{state.title}</h1>
+      <EmptyState
+        text="A trace shows what each token, head and layer adds to an observable of the next token. Put the cursor on a prompt of a .prompt file."
+        action="Trace Prompt"
+        onAction={actions.runAgain}
+      />
+    </>
   );
 }
 

@@ -49,7 +49,7 @@ export function layoutTrace({ width, nLayers, nHeads, columns, numbers, contrast
   const totalWidth = width < 600 ? 48 : 76;
   const totalGap = width < 600 ? 8 : 16;
   const fixed = labelWidth + 8 + totalGap + totalWidth;
-  const wanted = contrast || numbers === true ? numberCell + 4 : width >= 1200 ? numberCell : 22;
+  const wanted = contrast || numbers === true ? numberCell + 4 : width >= 1200 ? numberCell : 23;
   // The MLP column is a little wider than a head's: it carries more and its number must fit.
   const perCell = (room: number): number => Math.floor((room - fixed) / (nHeads + 1.25));
   const room = beside ? inner * (wanted > 30 ? 0.55 : 0.42) : inner;
@@ -71,7 +71,11 @@ export function layoutTrace({ width, nLayers, nHeads, columns, numbers, contrast
     mlpWidth: Math.round(headWidth * 1.25),
     totalWidth,
     totalGap,
-    lensWidth: clamp(Math.floor((lensRoom - 1) / Math.max(1, columns)), contrast ? 92 : 46, contrast ? 110 : 88),
+    lensWidth: clamp(
+      Math.floor((lensRoom - 1) / Math.max(1, columns)),
+      contrast ? 92 : 46,
+      contrast ? 110 : width >= 1200 ? 120 : 88,
+    ),
     figureGap,
     numbers: numbers ?? headWidth >= numberCell,
     labelEvery: width >= 600 && nLayers <= 16 ? 1 : 5,

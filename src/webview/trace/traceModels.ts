@@ -1,12 +1,10 @@
-import { niceMax, percent, share, visibleToken } from '../../shared/format.ts';
+import { percent, share, visibleToken } from '../../shared/format.ts';
 import type { LensTable, TraceDocument } from '../../shared/traceDocument.ts';
 import type { ComponentRef } from '../../shared/tracePanelProtocol.ts';
 import type { MatrixCell, MatrixColumn, MatrixModel, MatrixRow } from '../figures/matrixModel.ts';
+import { scaleMax } from '../figures/scale.ts';
 import { spokenToken } from '../figures/text.ts';
 import type { TraceLayout } from './traceLayout.ts';
-
-const finite = (values: readonly number[]): number[] => values.filter(Number.isFinite);
-const largest = (values: readonly number[]): number => finite(values).reduce((max, v) => Math.max(max, Math.abs(v)), 0);
 
 /** Gap in px between L0 and the embedding row. */
 const belowGap = 5;
@@ -39,9 +37,9 @@ function layerLabel(layer: number, nLayers: number, every: number): string {
   return layer % every === 0 && (every === 1 || nLayers - 1 - layer > 1) ? `L${layer}` : '';
 }
 
-/** Scale end of the component figure: every head and MLP, so that nothing of them is clamped. */
-export function componentMax({ direct }: TraceDocument): number {
-  return niceMax(largest([...direct.heads.flat(), ...direct.mlps]));
+/** Every head and MLP: what the scale of the component figure is made for. */
+export function componentValues({ direct }: TraceDocument): number[] {
+  return [...direct.heads.flat(), ...direct.mlps];
 }
 
 function layerRow(document: TraceDocument, layer: number, layout: TraceLayout): MatrixRow {
@@ -114,18 +112,13 @@ export function componentsModel(document: TraceDocument, layout: TraceLayout): M
     title: 'Logits added, by component',
     unit: 'logits',
     scale: 'diverging',
-    max: componentMax(document),
+    max: scaleMax(componentValues(document)),
     columns,
     rows: [...layers, ...below],
     rowHeight: layout.rowHeight,
     headHeight: 20,
     labelWidth: layout.labelWidth,
   };
-}
-
-/** Scale end of the lens. */
-export function lensMax(lens: LensTable | null): number {
-  return niceMax(largest(lens?.values.flat() ?? []));
 }
 
 /** Layer × position of the logit lens for the positions `start` to `end`; hatched while `lens` is null. */
@@ -164,7 +157,7 @@ export function lensModel(
     title: 'Logit lens',
     unit: 'logits',
     scale: 'diverging',
-    max: lensMax(lens),
+    max: scaleMax(lens?.values.flat() ?? []),
     columns: positions.map((position) => ({
       label: document.tokens[position].text,
       isToken: true,

@@ -1,18 +1,19 @@
 import type { VNode } from 'preact';
-import { niceMax, visibleToken } from '../../shared/format.ts';
+import { visibleToken } from '../../shared/format.ts';
 import { isHighContrast } from '../../shared/palette.ts';
 import type { HeadDetail, LensTable, TraceDocument } from '../../shared/traceDocument.ts';
 import { componentName } from '../../shared/traceSelection.ts';
 import { DivergingKey } from '../figures/DivergingKey.tsx';
 import { type MatrixMarks, StillMatrix } from '../figures/MatrixDrawing.tsx';
 import { geometryOf, type MatrixModel } from '../figures/matrixModel.ts';
+import { type Beyond, beyondScale, scaleMax } from '../figures/scale.ts';
 import { StillText, svgFile, wrapText } from '../figures/stillSvg.tsx';
 import { layoutStrip, TokenStrip } from '../figures/TokenStrip.tsx';
 import { numberWidth } from '../figures/text.ts';
 import type { Theme } from '../figures/theme.ts';
 import { attentionId, attentionModel } from './attentionModel.ts';
 import { panelLayout } from './panelLayout.ts';
-import { componentId, componentsModel, lensModel, rowId } from './traceModels.ts';
+import { componentId, componentsModel, componentValues, lensModel, rowId } from './traceModels.ts';
 import { nextTokens, readToken, subtitleOf, titleOf } from './traceText.ts';
 import { selectionIn, type TraceView, windowIn } from './viewState.ts';
 
@@ -35,6 +36,7 @@ interface Block {
   readonly marks: MatrixMarks;
   readonly numbers: boolean;
   readonly unit: string;
+  readonly beyond?: Beyond;
 }
 
 function StillFigure({ theme, block, x, y }: { theme: Theme; block: Block; x: number; y: number }): VNode {
@@ -43,7 +45,7 @@ function StillFigure({ theme, block, x, y }: { theme: Theme; block: Block; x: nu
     <g>
       <StillText theme={theme} lines={[title]} x={x} y={y + 13} size={13} strong />
       <g transform={`translate(${x + numberWidth(title, 13) + 12} ${y + 1})`}>
-        <DivergingKey theme={theme} max={model.max} unit={unit} scale={model.scale} />
+        <DivergingKey theme={theme} max={model.max} unit={unit} scale={model.scale} beyond={block.beyond} />
       </g>
       <StillMatrix theme={theme} model={model} marks={marks} numbers={numbers} x={x} y={y + 24} />
     </g>
@@ -64,13 +66,21 @@ function blocksOf({ document, lens, head, view, theme, width }: TraceShown): Blo
       marks: { selected: component && componentId(component), row },
       numbers: layout.numbers,
       unit: 'logits',
+      beyond: beyondScale(componentValues(document), components.max),
     },
   ];
   if (lens !== null) {
     const model = lensModel(document, lens, layout, shown);
     const marks = { selected: null, row, column: inWindow && token !== null ? token - shown.start : null };
     const unit = `logits, ${document.observable.label}`;
-    blocks.push({ title: model.title, model, marks, numbers: layout.numbers, unit });
+    blocks.push({
+      title: model.title,
+      model,
+      marks,
+      numbers: layout.numbers,
+      unit,
+      beyond: beyondScale(lens.values.flat(), model.max),
+    });
   }
   if (head !== null && component?.kind === 'head' && head.layer === component.layer && head.head === component.head) {
     const name = componentName(component);
@@ -92,7 +102,7 @@ export function traceSvg(shown: TraceShown): string {
     .slice(start, end)
     .map(({ text }, i) => ({ position: start + i, text, value: document.attributions[start + i] ?? Number.NaN }));
   const next = end === document.tokens.length ? nextTokens(document) : [];
-  const max = niceMax(Math.max(0, ...document.attributions.map(Math.abs).filter(Number.isFinite)));
+  const max = scaleMax(document.attributions);
   const stripTop = 42 + subtitle.length * 17;
   let x = pad;
   let y = stripTop + layoutStrip(tokens, next, inner).height + 8;

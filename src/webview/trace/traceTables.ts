@@ -86,7 +86,10 @@ export function lensTable(document: TraceDocument, lens: LensTable): TableModel 
   };
 }
 
-const shownSources = 24;
+/** More tokens than this are cut … */
+const manySources = 24;
+/** … to the largest of these, and the rest in one line. */
+const shownSources = 15;
 
 /** One row of `[layer, head, source]`. */
 function rowOf(data: Float32Array, dims: readonly number[], layer: number, head: number): number[] {
@@ -96,7 +99,7 @@ function rowOf(data: Float32Array, dims: readonly number[], layer: number, head:
 }
 
 /**
- * What a head reads from each token and what that adds. Long prompts: the largest 24 and the rest as one line, so that
+ * What a head reads from each token and what that adds. Long prompts: the largest 15 and the rest as one line, so that
  * the column adds up. `all` keeps every token, for export.
  */
 export function sourcesTable(document: TraceDocument, component: ComponentRef, all = false): TableModel {
@@ -111,9 +114,9 @@ export function sourcesTable(document: TraceDocument, component: ComponentRef, a
     logits[i] ?? null,
     logits[i] ?? null,
   ]);
-  const cut = !all && everyRow.length > shownSources;
+  const cut = !all && everyRow.length > manySources;
   const order = everyRow.map((_, i) => i).sort((a, b) => Math.abs(logits[b] ?? 0) - Math.abs(logits[a] ?? 0));
-  const keep = new Set(cut ? order.slice(0, shownSources - 1) : order);
+  const keep = new Set(cut ? order.slice(0, shownSources) : order);
   const rest = order.filter((i) => !keep.has(i));
   const rows = everyRow.filter((_, i) => keep.has(i));
   if (cut) {

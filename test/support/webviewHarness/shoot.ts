@@ -1,28 +1,9 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TracePanelState } from '../../../src/shared/tracePanelProtocol.ts';
-import { defaultComponent, defaultToken } from '../../../src/shared/traceSelection.ts';
-import { makeHead, makeLens, makeTrace } from '../traceFixture.ts';
+import { readyState } from '../traceStates.ts';
 import { findBrowser, startHarness } from './harness.ts';
 import type { HarnessTheme } from './themes.ts';
-
-/** A state as the host sends it when everything has arrived. */
-export function readyState(document = makeTrace()): TracePanelState {
-  const component = defaultComponent(document);
-  const token = defaultToken(document);
-  return {
-    title: 'pronouns.prompt:13',
-    status: 'ready',
-    progress: null,
-    error: null,
-    document,
-    lens: makeLens(document),
-    lensError: null,
-    head: component && makeHead(document, component.layer, component.head ?? 0, token ?? 0),
-    headError: null,
-    selection: { token: null, component: null },
-  };
-}
 
 const pictures: readonly (readonly [name: string, theme: HarnessTheme, width: number, height: number])[] = [
   ['dark-960', 'dark', 960, 860],
