@@ -15,7 +15,7 @@ import { writeFrontMatter } from './writeFrontMatter.ts';
 const example = '{ " she": 1, " he": -1 }';
 
 /** Why text is no observable for this model, in a sentence; null when it is one. */
-export async function observableMistake(text: string, model: string | null, port: EnginePort): Promise<string | null> {
+async function observableMistake(text: string, model: string | null, port: EnginePort): Promise<string | null> {
   const file = parsePromptFile(`---\nobservable: ${text}\n---\n`);
   const problem = file.problems.find((p) => p.severity === 'error');
   if (problem || text.includes('\n')) return problem?.message ?? `One line, as ${example}.`;

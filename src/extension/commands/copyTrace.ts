@@ -10,7 +10,7 @@ function isPacked(value: unknown): value is PackedArray {
 }
 
 /** A trace as JSON text: packed arrays become `{dims, data: [numbers]}`. */
-export function traceJson(document: TraceDocument): string {
+function traceJson(document: TraceDocument): string {
   return JSON.stringify(
     document,
     (_, value) => (isPacked(value) ? { dims: value.dims, data: [...value.data] } : value),

@@ -112,7 +112,7 @@ function command(id: string, argument: PromptTarget): string {
 }
 
 /** `n = 1 prompt · no ablation · smollm2-135m Q4_1, no patches · #3f9a1c7 · float32 · no BOS added` */
-export function provenanceLine({ provenance }: TraceDocument): string {
+function provenanceLine({ provenance }: TraceDocument): string {
   const patches = provenance.patches.length > 0 ? provenance.patches.join(', ') : 'no patches';
   const ablation = provenance.ablation === 'none' ? 'no ablation' : provenance.ablation;
   const bos = provenance.bos === 'none added' ? 'no BOS added' : 'BOS added by the tokenizer';

@@ -12,7 +12,7 @@ function hintText(next: readonly NextToken[]): string {
 }
 
 /** A table of the candidates for the next token. */
-export function nextTokenTable(document: TraceDocument): string {
+function nextTokenTable(document: TraceDocument): string {
   const rows = document.next.map(
     (t) => `| ${codeSpan(visibleToken(t.text))} | ${share(Math.exp(t.logprob))} | ${signed(t.logit)} | ${t.id} |`,
   );

@@ -19,7 +19,7 @@ function sourceOf(document: vscode.TextDocument): SessionSource {
   };
 }
 
-export function isPromptDocument(document: vscode.TextDocument): boolean {
+function isPromptDocument(document: vscode.TextDocument): boolean {
   return document.languageId === promptLanguageId;
 }
 

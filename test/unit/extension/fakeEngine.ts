@@ -17,12 +17,12 @@ const listing = (ref: string, state: ModelListing['state'], downloadBytes: numbe
 });
 
 /** Splits as the tokenizers here do: a word with the space before it is one token. */
-export function words(text: string): string[] {
+function words(text: string): string[] {
   return text.match(/ ?[^ ]+/g) ?? [];
 }
 
 /** A trace of a prompt with real token offsets; numbers are made up. */
-export function traceOf(request: TraceRequest): TraceDocument {
+function traceOf(request: TraceRequest): TraceDocument {
   const tokens = words(request.prompt);
   const starts = tokens.map((_, i) => tokens.slice(0, i).join('').length);
   const placed = tokens.map((text, id) => ({ id, text, start: starts[id] ?? 0, end: (starts[id] ?? 0) + text.length }));

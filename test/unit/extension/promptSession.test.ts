@@ -9,7 +9,7 @@ import { FakeEngine, settle } from './fakeEngine.ts';
 const head = '---\nmodel: smollm2-135m\nobservable: { " she": 1, " he": -1 }\n---\n';
 
 class Source {
-  folder = '/work/prompts';
+  folder = '/home/someone/prompts';
   range = { start: 0, end: 1e9 };
   constructor(public content: string) {}
   text = () => this.content;
