@@ -12,6 +12,16 @@ def difference(logits, answer, foil):
     return logits[:, -1, answer] - logits[:, -1, foil]
 
 
+def metrics(clean, other, answer, foils):
+    """All metrics of one row of logits, float64. rank: entries with a higher logit. kl: KL(clean ‖ row). Natural logarithms."""
+    row, reference = other.double(), clean.double().log_softmax(-1)
+    log = row.log_softmax(-1)
+    chosen = row[foils]
+    return {"logit": row[answer].item(), "logitDifferences": {"one": (row[answer] - chosen[0]).item(), "mean": (row[answer] - chosen.mean()).item(),
+            "max": (row[answer] - chosen.max()).item()}, "logProb": log[answer].item(), "prob": log[answer].exp().item(),
+            "crossEntropy": -log[answer].item(), "rank": int((row > row[answer]).sum()), "kl": (reference.exp() * (reference - log)).sum().item()}
+
+
 def selection(hook, x, spec):
     """Mask over `x` of the heads, positions, neurons (or query, key) and batch items that `spec` names; absent = all."""
     kind = hook.split(".")[-1]

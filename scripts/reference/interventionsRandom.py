@@ -13,6 +13,7 @@ from packed import pack, write_json
 
 ROOT = Path(__file__).parents[2]
 LENGTH, ANSWER, FOIL, STEPS = 10, 17, 42, 16
+FOILS = [FOIL, 3, 99, 250]
 SITES = ("hook_resid_pre", "hook_resid_mid", "hook_resid_post", "hook_attn_out", "hook_mlp_out")
 HEAD_SITES = ("attn.hook_z", "attn.hook_q", "attn.hook_k", "attn.hook_v", "attn.hook_pattern")
 GRADIENT_HOOKS = ("hook_resid_pre", "attn.hook_q", "attn.hook_k", "attn.hook_v", "attn.hook_rot_q", "attn.hook_rot_k",
@@ -208,7 +209,12 @@ def make(folder: Path, seed: int, made):
         parameter.requires_grad_(False)
     check(plain, model, [own, other], 1e-4)
     draw = Draw(seed)
-    own_value, other_value = im.difference(model.run([own, other])[0], ANSWER, FOIL).tolist()
+    rows = model.run([own, other])[0]
+    own_value, other_value = im.difference(rows, ANSWER, FOIL).tolist()
+    # Metrics of the logits as they stand in the file.
+    last = rows[:, -1].float()
+    metrics = {"foils": FOILS, "logits": pack(last), "own": im.metrics(last[0], last[0], ANSWER, FOILS),
+               "other": im.metrics(last[0], last[1], ANSWER, FOILS)}
     gradient = gradient_figures(model, own, draw)
     worst = finite_difference_check(model, own, gradient)
     value, times_input = im.gradient_times_input(model, own, ANSWER, FOIL)
@@ -216,7 +222,8 @@ def make(folder: Path, seed: int, made):
     integrated["attributions"] = pack(integrated["attributions"])
     write_json(ROOT / "test" / "reference" / f"interventions-{folder.name}.json", {
         "schemaVersion": 1, "madeWith": {**made, "dtype": "float64, stored as float32"}, "model": folder.name, "seed": seed,
-        "tolerance": 2e-4, "gradientTolerance": 1e-4, "columnStep": COLUMN_STEP, "ids": own, "otherIds": other, "answer": ANSWER, "foil": FOIL, "clean": own_value, "corrupted": other_value,
+        "tolerance": 2e-4, "gradientTolerance": 1e-4, "columnStep": COLUMN_STEP, "ids": own, "otherIds": other,
+        "answer": ANSWER, "foil": FOIL, "clean": own_value, "corrupted": other_value, "metrics": metrics,
         "interventions": interventions(model, own, other, draw), "gradients": gradient, "sweeps": sweeps(model, own, other),
         "gradientTimesInput": pack(times_input), "integratedGradients": {"steps": STEPS, **integrated}})
     print(f"  hooks against the untouched model {rounding:.1e}, autograd against finite differences {worst:.1e}")

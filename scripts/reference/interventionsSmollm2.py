@@ -10,7 +10,7 @@ from interventionsModel import Tapped, check
 from packed import pack, write_json
 
 ROOT = Path(__file__).parents[2]
-STEPS, STEER_SIZE, SENDERS = 16, 8.0, 6
+STEPS, STEER_SIZE, SENDERS = 16, 60.0, 6
 IOI = "When{} and{} went to the store,{} gave a drink to"
 NAMES = [(" Mary", " John"), (" Tom", " James"), (" Anna", " Peter"), (" Mark", " Paul"), (" Sarah", " David"), (" John", " Mary"),
          (" Paul", " Anna"), (" James", " Sarah")]
@@ -40,16 +40,6 @@ def pairs(tokenizer):
     return found
 
 
-def metrics(clean, other, answer, foils):
-    """All metrics of one row of logits, float64. rank: entries with a higher logit. kl: KL(clean ‖ row). Natural logarithms."""
-    row, reference = other.double(), clean.double().log_softmax(-1)
-    log = row.log_softmax(-1)
-    chosen = row[foils]
-    return {"logit": row[answer].item(), "logitDifferences": {"one": (row[answer] - chosen[0]).item(), "mean": (row[answer] - chosen.mean()).item(),
-            "max": (row[answer] - chosen.max()).item()}, "logProb": log[answer].item(), "prob": log[answer].exp().item(),
-            "crossEntropy": -log[answer].item(), "rank": int((row > row[answer]).sum()), "kl": (reference.exp() * (reference - log)).sum().item()}
-
-
 def all_acts(model, ids):
     wanted = ("hook_resid_pre", "hook_resid_mid", "hook_resid_post", "hook_q", "hook_k", "hook_v", "hook_z", "hook_pattern", "hook_attn_out",
               "hook_mlp_out")
@@ -60,8 +50,8 @@ def ablations(model, pair, foils):
     ids, answer, foil = pair["ids"], pair["answer"], pair["foil"]
     clean, corrupted = (model.run([pair[key]], last_only=True)[0][0, -1] for key in ("ids", "corruptedIds"))
     return {"cleanValue": (clean[answer] - clean[foil]).item(), "corruptedValue": (corrupted[answer] - corrupted[foil]).item(),
-            "metrics": {"foils": [foil, *foils], "clean": metrics(clean, clean, answer, [foil, *foils]),
-                        "corrupted": metrics(clean, corrupted, answer, [foil, *foils])},
+            "metrics": {"foils": [foil, *foils], "clean": im.metrics(clean, clean, answer, [foil, *foils]),
+                        "corrupted": im.metrics(clean, corrupted, answer, [foil, *foils])},
             "zeroHeads": pack(im.ablate_heads(model, ids, answer, foil)), "zeroMlps": pack(im.ablate_mlps(model, ids, answer, foil))}
 
 
@@ -91,13 +81,16 @@ def grids(model, pair, more_sites):
 
 def paths(model, pair, zero_heads):
     """Base run clean, sender from the corrupted run. Receivers: the two heads whose ablation moves the metric most above
-    layer 12; senders: the six below both of them whose ablation does."""
+    layer 12; senders: the six below both whose path to the receivers' queries moves it most, MLPs recomputed."""
     own, other = all_acts(model, pair["ids"]), all_acts(model, pair["corruptedIds"])
     args = (pair["answer"], pair["foil"])
     effect = (zero_heads - im.difference(model.run([pair["ids"]], last_only=True)[0], *args)).abs()
     order = [divmod(int(i), model.heads) for i in effect.flatten().argsort(descending=True)]
     receivers = [p for p in order if p[0] > 12][:2]
-    senders = [p for p in order if p[0] < min(r[0] for r in receivers)][:SENDERS]
+    below = [(layer, head) for layer in range(min(r[0] for r in receivers)) for head in range(model.heads)]
+    through = im.path_to_receivers(model, pair["ids"], own, other, below, receivers, "q", *args, False)
+    clean = im.difference(model.run([pair["ids"]], last_only=True)[0], *args)
+    senders = [below[int(i)] for i in (through - clean).abs().argsort(descending=True)[:SENDERS]]
     result = {"senders": senders, "receivers": receivers, "final": {}, "toReceivers": {}}
     for name, frozen in (("mlpsFrozen", True), ("mlpsRecomputed", False)):
         result["final"][name] = pack(im.path_to_final(model, pair["ids"], own, other, *args, frozen))
@@ -107,7 +100,7 @@ def paths(model, pair, zero_heads):
 
 
 def steering(model, pair):
-    """A seeded direction of length 8 added to resid_pre of block 15, at every position or at the last one."""
+    """A seeded direction of length 60 added to resid_pre of block 15, at every position or at the last one."""
     direction = torch.randn(model.d_model, generator=torch.Generator().manual_seed(11))
     direction = direction / direction.norm() * STEER_SIZE
     hook, found = "blocks.15.hook_resid_pre", {}

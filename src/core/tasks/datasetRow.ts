@@ -33,7 +33,7 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 /** Warns of keys that nothing reads, with the one that was probably meant. */
-export function reportUnknownKeys(
+function reportUnknownKeys(
   value: Record<string, unknown>,
   known: readonly string[],
   path: JsonPath,

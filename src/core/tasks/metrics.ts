@@ -90,7 +90,7 @@ export function differenceTerms(
  * Logit of the answer − the foils' (one, mean or max), in logits.
  * @throws MechanistError `bad-input` as `differenceTerms`
  */
-export function logitDifference(logitOf: LogitOf, target: AnswerTarget, form: FoilForm): number {
+function logitDifference(logitOf: LogitOf, target: AnswerTarget, form: FoilForm): number {
   const terms = differenceTerms(logitOf, target, form);
   return terms.reduce((sum, { id, weight }) => sum + weight * logitOf(id), 0);
 }

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import {
   columnReader,
+  differenceTerms,
+  isDifferentiable,
   type LogitsRow,
   logSumExp,
   metricGradient,
@@ -8,6 +10,7 @@ import {
   metricOfItem,
   metricOfRow,
   neededColumns,
+  needsReference,
   needsWholeRow,
   normalized,
   rowReader,
@@ -142,6 +145,33 @@ describe('needed columns', () => {
     }
     expect(() => metricOfColumns({ kind: 'prob' }, () => () => 0, targets)).toThrow(/whole vocabulary/);
     expect(() => columnReader([1, 2], [0, 0])(3)).toThrow(/3 was not computed/);
+  });
+});
+
+describe('differenceTerms', () => {
+  it('write a logit difference as a weighted sum that adds up to it', () => {
+    for (const foil of ['mean', 'max'] as const) {
+      const logits = randomRow(4);
+      const terms = differenceTerms(rowReader(logits), target, foil);
+      const sum = terms.reduce((total, { id, weight }) => total + weight * logits[id], 0);
+      expect(sum).toBeCloseTo(metricOfRow({ kind: 'logit-difference', foil }, logits, target), 12);
+      expect(terms.reduce((total, { weight }) => total + weight, 0)).toBeCloseTo(0, 14);
+      expect(terms).toHaveLength(foil === 'mean' ? 4 : 2);
+    }
+  });
+
+  it('keep the first of equal largest foils', () => {
+    expect(differenceTerms(rowReader([0, 5, 5]), { ...target, answer: 0, foils: [2, 1] }, 'max')[1]).toEqual({
+      id: 2,
+      weight: -1,
+    });
+  });
+});
+
+describe('what a metric asks for', () => {
+  it('is a reference for kl only, and a derivative for all but rank', () => {
+    expect(all.filter(needsReference).map(({ kind }) => kind)).toEqual(['kl']);
+    expect(all.filter((metric) => !isDifferentiable(metric)).map(({ kind }) => kind)).toEqual(['rank']);
   });
 });
 
