@@ -1,5 +1,5 @@
 import type { ModelConfig, RotaryPositions } from '../models/modelConfig.ts';
-import type { BlockWeights, LinearWeights } from '../models/modelWeights.ts';
+import type { BlockWeights } from '../models/modelWeights.ts';
 import { GraphBuilder, type GraphBytes, MICROSOFT } from './graphBuilder.ts';
 import { type BlockHook, hookExists, innerDims, isAttentionMap } from './hookPoints.ts';
 
@@ -51,11 +51,19 @@ export function rowsInput(hook: BlockHook): string {
   return `${hook}.rows`;
 }
 
+/** Is told which tensor of the graph stands at which hook, while a block is built. */
+export interface HookSink {
+  /** `tensor` `[batch, pos, …]`, or `[batch, head, query, key]` for attention maps. */
+  read(hook: BlockHook, tensor: string): void;
+  /** A norm's input `[batch, pos, d_model]`, its output (after gain and bias) and 1 / scale `[batch, pos, 1]`. */
+  readNorm(name: 'ln1' | 'ln2', x: string, normed: string, inverseScale: string): void;
+}
+
 /**
  * Adds the reading of hooks to a graph. Each hook has its own list of rows, so that one graph (one packed copy of the
  * weights) serves every question: an empty list costs a microsecond, and only what is asked for is copied out.
  */
-class HookReader {
+class HookReader implements HookSink {
   constructor(
     private readonly graph: GraphBuilder,
     private readonly config: ModelConfig,
@@ -147,7 +155,7 @@ function withPast(graph: GraphBuilder, past: string, batch: string, current: str
 }
 
 /** Masked attention; returns z as `[batch, new, head, d_head]`. Query heads of one key-value head share one product. */
-function attend(graph: GraphBuilder, config: ModelConfig, reader: HookReader, q: string, kv: KeysAndValues): string {
+function attend(graph: GraphBuilder, config: ModelConfig, reader: HookSink, q: string, kv: KeysAndValues): string {
   const { nHeads, nKeyValueHeads, dHead } = config;
   const grouped = nHeads !== nKeyValueHeads;
   const shaped = (x: string, ...dims: string[]) => graph.op('Reshape', [x, graph.op('Concat', dims, { axis: 0 })]);
@@ -181,7 +189,7 @@ function attention(
   graph: GraphBuilder,
   config: ModelConfig,
   weights: BlockWeights,
-  reader: HookReader,
+  reader: HookSink,
   normed: string,
 ): string {
   const { nKeyValueHeads, dHead, positions } = config;
@@ -231,7 +239,7 @@ function mlp(
   graph: GraphBuilder,
   config: ModelConfig,
   weights: BlockWeights,
-  reader: HookReader,
+  reader: HookSink,
   normed: string,
 ): string {
   const { in: up, gate, out } = weights.mlp;
@@ -253,18 +261,20 @@ function mlp(
 }
 
 /**
- * The graph of one transformer block, for any number of new positions after any number of past ones.
- * One graph serves every reading question (see `HookReader`), so the weights are packed once.
+ * Adds the block's inputs and formulas to a graph, and keys and values as outputs.
+ * @returns resid_post `[batch, new, d_model]`
  */
-export function buildBlockGraph(config: ModelConfig, weights: BlockWeights, layer: number): GraphBytes {
-  const graph = new GraphBuilder(`block ${layer}`);
-  const reader = new HookReader(graph, config);
+export function blockForward(
+  graph: GraphBuilder,
+  config: ModelConfig,
+  weights: BlockWeights,
+  reader: HookSink,
+): string {
   const x = graph.input(BLOCK_INPUTS.x, 'float32', ['batch', 'new', config.dModel]);
   graph.input(BLOCK_INPUTS.mask, 'float32', ['batch of mask', 1, 'new', 'keys']);
   if (config.positions.kind === 'rotary') {
     const dims = ['batch of positions', 'new', 1, config.positions.rotaryDims / 2];
-    graph.input(BLOCK_INPUTS.cos, 'float32', dims);
-    graph.input(BLOCK_INPUTS.sin, 'float32', dims);
+    for (const name of [BLOCK_INPUTS.cos, BLOCK_INPUTS.sin]) graph.input(name, 'float32', dims);
   }
   const norm1 = graph.norm(x, weights.norm1, config.norm);
   reader.readNorm('ln1', x, norm1.normed, norm1.inverseScale);
@@ -275,23 +285,16 @@ export function buildBlockGraph(config: ModelConfig, weights: BlockWeights, laye
   const norm2 = graph.norm(mlpInput, weights.norm2, config.norm);
   reader.readNorm('ln2', mlpInput, norm2.normed, norm2.inverseScale);
   const mlpOut = mlp(graph, config, weights, reader, norm2.normed);
-  graph.output(graph.op('Add', [mid, mlpOut]), BLOCK_OUTPUTS.y, 'float32', ['batch', 'new', config.dModel]);
-  return graph.finish();
+  return graph.op('Add', [mid, mlpOut]);
 }
 
 /**
- * `hook_result`: z by head `[rows, head, d_head]` → what each head writes `[rows, head, d_model]`, without the bias b_O.
+ * The graph of one transformer block, for any number of new positions after any number of past ones.
+ * One graph serves every reading question (see `HookReader`), so the weights are packed once.
  */
-export function buildHeadResultGraph(config: ModelConfig, out: LinearWeights, layer: number): GraphBytes {
-  const { nHeads, dHead, dModel } = config;
-  const graph = new GraphBuilder(`head results ${layer}`);
-  const z = graph.input('z', 'float32', ['rows', nHeads, dHead]);
-  const stored = graph.weight(out.weight);
-  const byHead =
-    out.layout === 'in_out'
-      ? graph.reshape(stored, [nHeads, dHead, dModel])
-      : graph.transpose(graph.reshape(stored, [dModel, nHeads, dHead]), [1, 2, 0]);
-  const results = graph.op('MatMul', [graph.transpose(z, [1, 0, 2]), byHead]);
-  graph.output(graph.transpose(results, [1, 0, 2]), 'results', 'float32', ['rows', nHeads, dModel]);
+export function buildBlockGraph(config: ModelConfig, weights: BlockWeights, layer: number): GraphBytes {
+  const graph = new GraphBuilder(`block ${layer}`);
+  const y = blockForward(graph, config, weights, new HookReader(graph, config));
+  graph.output(y, BLOCK_OUTPUTS.y, 'float32', ['batch', 'new', config.dModel]);
   return graph.finish();
 }

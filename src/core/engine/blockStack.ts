@@ -3,14 +3,8 @@ import type { ModelConfig } from '../models/modelConfig.ts';
 import type { ModelWeights } from '../models/modelWeights.ts';
 import { ActivationReads, type ReadPlan, rowsOfTile, type Tile, type TileRows } from './activationReads.ts';
 import { AttentionInputs } from './attentionInputs.ts';
-import {
-  BLOCK_INPUTS,
-  BLOCK_OUTPUTS,
-  buildBlockGraph,
-  buildHeadResultGraph,
-  graphHooks,
-  rowsInput,
-} from './blockGraph.ts';
+import { BLOCK_INPUTS, BLOCK_OUTPUTS, buildBlockGraph, graphHooks, rowsInput } from './blockGraph.ts';
+import { buildHeadResultGraph } from './headResultGraph.ts';
 import type { BlockHook } from './hookPoints.ts';
 import {
   concatenate,

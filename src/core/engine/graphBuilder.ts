@@ -25,8 +25,8 @@ const OPSETS = { '': 20, [MICROSOFT]: 1 };
  * like the formulas they stand for.
  */
 export class GraphBuilder {
-  private readonly nodes: GraphNode[] = [];
-  private readonly initializers: Initializer[] = [];
+  protected readonly nodes: GraphNode[] = [];
+  protected readonly initializers: Initializer[] = [];
   private readonly inputs: GraphValue[] = [];
   private readonly outputs: GraphValue[] = [];
   private weightFolder: string | null = null;
