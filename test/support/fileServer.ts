@@ -35,7 +35,7 @@ export const serve: Answer = (request, response, body) => {
     .end(body.subarray(from, to + 1));
 };
 
-/** Sends `count` bytes of what was asked for, then breaks the connection. */
+/** Sends `count` bytes of what was asked for, then breaks the connection; on a busy machine some may be lost. */
 export function breakAfter(count: number): Answer {
   return (request, response, body) => {
     const from = Number(/^bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1] ?? 0);
@@ -44,7 +44,7 @@ export function breakAfter(count: number): Answer {
       'content-range': `bytes ${from}-${body.length - 1}/${body.length}`,
     };
     response.writeHead(request.headers.range === undefined ? 200 : 206, head);
-    response.write(body.subarray(from, from + count), () => setTimeout(() => response.destroy(), 20));
+    response.write(body.subarray(from, from + count), () => setTimeout(() => response.destroy(), 100));
   };
 }
 
@@ -62,6 +62,11 @@ export function describeAs(etag: string): Answer {
     response.setHeader('etag', `"${etag}"`);
     serve(request, response, body);
   };
+}
+
+/** Where each request after the first began; -1 for one that asked for the whole file. */
+export function resumedAt(seen: readonly SeenRequest[]): number[] {
+  return seen.slice(1).map(({ range }) => Number(/^bytes=(\d+)-$/.exec(range ?? '')?.[1] ?? -1));
 }
 
 export function status(code: number): Answer {

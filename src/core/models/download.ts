@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, mkdir, open, rename, rm, stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { MechanistError, throwIfCancelled } from '../../shared/errors.ts';
 import { bytes } from '../../shared/format.ts';
 import { writeFailure } from './fileErrors.ts';
@@ -28,8 +29,15 @@ const DISK_RESERVE = 64e6;
 /** A connection that breaks after it has delivered something is taken up again this often. */
 const MAX_RESUMES = 5;
 
-/** A connection that broke in the middle; worth resuming if it brought anything. */
-class BrokenOff extends Error {}
+/** Connections in a row that may break after the server has answered, without a byte gained. */
+const MAX_FRUITLESS = 3;
+/** Wait before the next of those, in milliseconds. */
+const PAUSE_MS = 200;
+
+/** A connection that broke; worth taking up if it brought anything, and worth another try if the server had answered. */
+class BrokenOff extends Error {
+  answered = false;
+}
 
 function failed(message: string): MechanistError {
   return new MechanistError('download-failed', message);
@@ -176,10 +184,12 @@ async function writeBody(
 async function fetchOnce(url: string, part: string, expected: ExpectedFile, options: DownloadOptions): Promise<void> {
   const have = await fileSize(part);
   const timer = new StallTimer(options.signal, options.stallMs);
+  let answered = false;
   try {
     const headers: Record<string, string> = { 'accept-encoding': 'identity' };
     if (have > 0) headers.range = `bytes=${have}-`;
     const response = await options.fetch(url, { headers, signal: timer.signal });
+    answered = true;
     if (response.status === 416) {
       await response.body?.cancel();
       await rm(part, { force: true });
@@ -202,9 +212,32 @@ async function fetchOnce(url: string, part: string, expected: ExpectedFile, opti
     }
   } catch (error) {
     const explained = timer.explain(error);
-    throw explained instanceof BrokenOff ? explained : writeFailure(part, explained);
+    if (!(explained instanceof BrokenOff)) throw writeFailure(part, explained);
+    explained.answered = answered && !timer.stalled;
+    throw explained;
   } finally {
     timer.stop();
+  }
+}
+
+/** Connections until the part is whole. */
+async function fetchResuming(url: string, part: string, expected: ExpectedFile, options: DownloadOptions) {
+  let fruitless = 0;
+  for (let attempt = 0; ; attempt++) {
+    throwIfCancelled(options.signal);
+    const before = await fileSize(part);
+    if (expected.bytes !== null && before === expected.bytes) return;
+    if (expected.bytes !== null && before > expected.bytes) await rm(part);
+    try {
+      await fetchOnce(url, part, expected, options);
+      return;
+    } catch (error) {
+      if (!(error instanceof BrokenOff)) throw error;
+      fruitless = (await fileSize(part)) === before ? fruitless + 1 : 0;
+      const hopeless = fruitless > 0 && (!error.answered || fruitless >= MAX_FRUITLESS);
+      if (hopeless || attempt >= MAX_RESUMES) throw failed(error.message);
+      if (fruitless > 0) await sleep(PAUSE_MS);
+    }
   }
 }
 
@@ -222,28 +255,13 @@ export async function download(
   const part = `${target}.part`;
   await mkdir(dirname(target), { recursive: true });
   const resumed = (await fileSize(part)) > 0;
-  for (let attempt = 0; ; attempt++) {
-    throwIfCancelled(options.signal);
-    const before = await fileSize(part);
-    if (expected.bytes !== null && before === expected.bytes) break;
-    if (expected.bytes !== null && before > expected.bytes) await rm(part);
-    try {
-      await fetchOnce(url, part, expected, options);
-      break;
-    } catch (error) {
-      if (!(error instanceof BrokenOff)) throw error;
-      const gained = (await fileSize(part)) !== before;
-      if (!gained || attempt >= MAX_RESUMES) throw failed(error.message);
-    }
-  }
+  await fetchResuming(url, part, expected, options);
   try {
     await checkFile(part, expected, options.signal);
   } catch (error) {
     // The first bytes may be from an earlier, other file: once more, from the start.
     if (!resumed || !(error instanceof MechanistError) || error.code !== 'hash-mismatch') throw error;
-    await fetchOnce(url, part, expected, options).catch((reason: unknown) => {
-      throw reason instanceof BrokenOff ? failed(reason.message) : reason;
-    });
+    await fetchResuming(url, part, expected, options);
     await checkFile(part, expected, options.signal);
   }
   await rename(part, target);
