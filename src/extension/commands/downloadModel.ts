@@ -1,4 +1,6 @@
+import { bytes } from '../../shared/format.ts';
 import type { ModelInfo } from '../../shared/modelInfo.ts';
+import type { Progress } from '../../shared/progress.ts';
 import type { CommandContext } from './commandContext.ts';
 
 /** Downloads a catalogue entry with progress; what an earlier, broken download left is taken up again. */
@@ -8,10 +10,12 @@ export async function downloadModel(
 ): Promise<ModelInfo | undefined> {
   const id = given?.id;
   if (id === undefined) return undefined;
-  const title = `Downloading ${id}. Cancelling keeps what is there; the next download resumes`;
-  const info = await messages.runWithProgress(title, (signal, onProgress) =>
-    engine.request('models.pull', { id }, { signal, onProgress }),
-  );
+  const info = await messages.runWithProgress(`Downloading ${id}`, (signal, onProgress) => {
+    const inBytes = ({ done, total }: Progress) => {
+      onProgress({ done, total, label: `${bytes(done)} of ${bytes(total)}. After Cancel the next download resumes` });
+    };
+    return engine.request('models.pull', { id }, { signal, onProgress: inBytes });
+  });
   if (info) models.refresh();
   return info;
 }
