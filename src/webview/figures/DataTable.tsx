@@ -7,7 +7,7 @@ export interface TableColumn {
   readonly id: string;
   readonly label: string;
   readonly kind: 'text' | 'token' | 'number' | 'share' | 'bar';
-  /** Dropped first when the panel is narrow; 0 is never dropped. */
+  /** 0 or none: always shown. 1: dropped under 420 px, 2: under 600 px, 3: in exports only. */
   readonly drop?: number;
 }
 

@@ -40,7 +40,7 @@ export function DivergingKey({ theme, max, unit, scale = 'diverging', beyond }: 
   const { palette, uiFont } = theme;
   const low = scale === 'diverging' ? `${beyond?.below ? '≤ ' : ''}${scaleEnd(-max)}` : '0';
   const high = `${beyond?.above ? '≥ ' : ''}${scale === 'diverging' ? scaleEnd(max) : share(max)} ${unit}`.trim();
-  const x = numberWidth(low, 11) + 6;
+  const x = numberWidth(low, 12) + 8;
   const width = Math.ceil(x + strip + 6 + numberWidth(high, 11) + 2);
   const color = (i: number): string => {
     const t = (i + 0.5) / steps;

@@ -143,6 +143,8 @@ export function BarNumber({ theme, cell, box, bars }: BarProps): VNode | null {
   const side = value < 0 ? -1 : 1;
   const beside = (value < 0 ? zero - box.x : box.x + box.width - zero) - length > room;
   const inside = !beside && length > room && !isHighContrast(theme.palette);
+  const opposite = value < 0 ? box.x + box.width - zero : zero - box.x;
+  if (!beside && !inside && opposite < room) return null;
   const x = beside ? zero + side * (length + 4) : inside ? zero + side * (length - 4) : zero - side * 4;
   const right = (beside && side > 0) || (!beside && side < 0);
   return (

@@ -49,8 +49,8 @@ export function componentsTable(document: TraceDocument): TableModel {
     caption: 'Logits added, by component',
     columns: [
       { id: 'component', label: 'component', kind: 'text' },
-      { id: 'layer', label: 'layer', kind: 'text', drop: 1 },
-      { id: 'kind', label: 'kind', kind: 'text', drop: 2 },
+      { id: 'layer', label: 'layer', kind: 'text', drop: 3 },
+      { id: 'kind', label: 'kind', kind: 'text', drop: 3 },
       { id: 'logits', label: 'logits', kind: 'number' },
       { id: 'bar', label: '', kind: 'bar', drop: 1 },
     ],
@@ -61,9 +61,10 @@ export function componentsTable(document: TraceDocument): TableModel {
 
 /** The logit lens, one line for each layer and position, last layer first. */
 export function lensTable(document: TraceDocument, lens: LensTable): TableModel {
-  const rows = lens.rows.flatMap((layer, r) =>
+  const order = lens.rows.map((_, r) => r).reverse();
+  const rows = order.flatMap((r) =>
     lens.positions.map((position, c): TableValue[] => [
-      layer,
+      lens.rows[r],
       position + 1,
       visibleToken(document.tokens[position]?.text ?? ''),
       lens.values[r]?.[c] ?? null,
@@ -76,13 +77,13 @@ export function lensTable(document: TraceDocument, lens: LensTable): TableModel 
     caption: `Logit lens, ${document.observable.label}`,
     columns: [
       { id: 'layer', label: 'after', kind: 'text' },
-      { id: 'position', label: 'position', kind: 'text' },
+      { id: 'position', label: 'pos', kind: 'text' },
       { id: 'token', label: 'token', kind: 'token', drop: 2 },
       { id: 'logits', label: 'logits', kind: 'number' },
       { id: 'top_token', label: 'top token', kind: 'token' },
       { id: 'top_p', label: 'p', kind: 'share', drop: 1 },
     ],
-    rows: rows.reverse(),
+    rows,
   };
 }
 
