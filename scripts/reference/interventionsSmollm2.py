@@ -1,6 +1,8 @@
 """Interventions and sweeps on SmolLM2-135M-Instruct (Q4_1, dequantised), float32: test/reference/interventions-smollm2.json."""
+import base64
 from pathlib import Path
 
+import numpy as np
 import torch
 from gguf import GGUFReader
 
@@ -25,6 +27,10 @@ def token(tokenizer, text):
     ids = tokenizer.encode(text, add_special_tokens=False).ids
     assert len(ids) == 1, (text, ids)
     return ids[0]
+
+
+def unpack(packed):
+    return np.frombuffer(base64.b64decode(packed["f32"]), "<f4").reshape(packed["dims"]).copy()
 
 
 def pairs(tokenizer):
@@ -131,15 +137,14 @@ def make_smollm2(gguf: Path, made):
     print(f"hooks against the untouched model {check(plain, model, [entries[0]['ids']], 1e-3):.1e}", flush=True)
     del plain
     foils = [token(tokenizer, text) for text in FOILS]
-    records, heads = [], None
+    records = []
     for index, pair in enumerate(entries):
         record = {**pair, **ablations(model, pair, foils)}
         if index in (0, 1, len(NAMES), len(NAMES) + 3):
             record["patching"] = grids(model, pair, more_sites=index == 0)
             record["tokens"] = tokens_of(model, pair)
         if index == 0:
-            heads = im.ablate_heads(model, pair["ids"], pair["answer"], pair["foil"])
-            record["paths"] = paths(model, pair, heads)
+            record["paths"] = paths(model, pair, torch.from_numpy(unpack(record["zeroHeads"])))
         if index in (0, len(NAMES)):
             record["steering"] = steering(model, pair)
         records.append(record)
