@@ -17,6 +17,8 @@ interface MarkProps {
 }
 
 const labelSize = 10;
+/** Px that `+1.52` beside a bar takes. */
+const barLabelRoom = 31;
 
 /** Id of the hatch for what was not run or is not a number. */
 export function hatchId(model: { readonly id: string }): string {
@@ -121,7 +123,8 @@ export function barScale(values: readonly (number | null)[], width: number): { z
   const high = Math.max(0, ...finite);
   const span = high - low;
   if (span === 0) return { zero: width / 2, perUnit: 0 };
-  const perUnit = (width - 4) / span;
+  // Room for the number of the longest bar, where the column is wide enough to spare it.
+  const perUnit = (width - (width >= 70 ? barLabelRoom + 4 : 4)) / span;
   return { zero: 2 - low * perUnit, perUnit };
 }
 
@@ -139,7 +142,7 @@ export function BarNumber({ theme, cell, box, bars }: BarProps): VNode | null {
   if (!Number.isFinite(value)) return null;
   const { zero, length } = barPlace(box, bars, value);
   const fill = value < 0 ? theme.palette.negative : theme.palette.positive;
-  const room = 34;
+  const room = barLabelRoom;
   const side = value < 0 ? -1 : 1;
   const beside = (value < 0 ? zero - box.x : box.x + box.width - zero) - length > room;
   const inside = !beside && length > room && !isHighContrast(theme.palette);

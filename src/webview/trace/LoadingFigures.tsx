@@ -6,7 +6,7 @@ import type { Theme } from '../figures/theme.ts';
 export function LoadingFigures({ theme, width }: { theme: Theme; width: number }): VNode {
   const inner = Math.max(240, width - 36);
   const beside = width >= 800;
-  const left = beside ? Math.max(360, Math.floor(inner * 0.38)) : inner;
+  const left = beside ? Math.max(376, Math.floor(inner * 0.38)) : inner;
   const box = (title: string, w: number, id: string): VNode => (
     <figure class="m-figure" aria-label={`${title}, not run yet`}>
       <div class="m-heading">

@@ -13,7 +13,7 @@ import { panelLayout } from './panelLayout.ts';
 import { TraceFigures } from './TraceFigures.tsx';
 import { TraceTables } from './TraceTables.tsx';
 import type { TracePanelProps, TracePartProps } from './traceProps.ts';
-import { allZero, firstBroken, nextTokens, subtitleOf, titleOf } from './traceText.ts';
+import { allZero, firstBroken, nextTokens, stripWords, subtitleOf, titleOf } from './traceText.ts';
 import { selectionIn, windowIn, windowSize } from './viewState.ts';
 
 const methods = [
@@ -93,7 +93,7 @@ function Strip({ document, view, theme, width, selection, actions }: TracePartPr
       />
       <div class="m-strip-foot">
         <span class="m-strip-key">
-          {document.method === 'direct' ? 'added by each token' : 'lost without each token'}
+          {stripWords(document)}
           <DivergingKey theme={theme} max={max} unit="logits" beyond={beyondScale(document.attributions, max)} />
         </span>
         {document.tokens.length > windowSize ? (

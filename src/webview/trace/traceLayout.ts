@@ -31,7 +31,7 @@ export interface LayoutInput {
 const clamp = (value: number, low: number, high: number): number => Math.min(high, Math.max(low, value));
 
 /** The component figure's title and key need this much. */
-const smallestFigure = 360;
+const smallestFigure = 376;
 
 /** Cells this wide show their number. */
 export const numberCell = 36;
@@ -46,8 +46,8 @@ export function layoutTrace({ width, nLayers, nHeads, columns, numbers, contrast
   const inner = Math.max(240, width - 2 * padding);
   const beside = width >= 800;
   const labelWidth = 30;
-  const totalWidth = width < 600 ? 48 : 76;
-  const totalGap = width < 600 ? 8 : 16;
+  const totalWidth = width < 600 ? 48 : 96;
+  const totalGap = width < 600 ? 8 : 14;
   const fixed = labelWidth + 8 + totalGap + totalWidth;
   const wanted = contrast || numbers === true ? numberCell + 4 : width >= 1200 ? numberCell : 23;
   // The MLP column is a little wider than a head's: it carries more and its number must fit.

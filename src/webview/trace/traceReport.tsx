@@ -68,7 +68,7 @@ export function traceReport(shown: TraceShown): string {
     componentsTable(document),
     ...(lens ? [lensTable(document, lens)] : []),
   ];
-  const wide = { ...shown, width: 1200 };
+  const wide = { ...shown, width: 1200, untitled: true };
   const screen = inline(traceSvg({ ...wide, theme }));
   // Ids of hatches must not be the same twice in a page.
   const print = inline(traceSvg({ ...wide, theme: plainTheme('highContrastLight') })).replaceAll(

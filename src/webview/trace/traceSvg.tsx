@@ -14,7 +14,7 @@ import type { Theme } from '../figures/theme.ts';
 import { attentionId, attentionModel } from './attentionModel.ts';
 import { panelLayout } from './panelLayout.ts';
 import { componentId, componentsModel, componentValues, lensModel, rowId } from './traceModels.ts';
-import { nextTokens, readToken, subtitleOf, titleOf } from './traceText.ts';
+import { nextTokens, readToken, stripWords, subtitleOf, titleOf } from './traceText.ts';
 import { selectionIn, type TraceView, windowIn } from './viewState.ts';
 
 /** What an export is made of: what the panel shows. */
@@ -26,6 +26,8 @@ export interface TraceShown {
   readonly theme: Theme;
   /** Width of the picture in px. */
   readonly width: number;
+  /** Leave title and subtitle out: the page around has them. */
+  readonly untitled?: boolean;
 }
 
 const pad = 18;
@@ -44,10 +46,32 @@ function StillFigure({ theme, block, x, y }: { theme: Theme; block: Block; x: nu
   return (
     <g>
       <StillText theme={theme} lines={[title]} x={x} y={y + 13} size={13} strong />
-      <g transform={`translate(${x + numberWidth(title, 13) + 12} ${y + 1})`}>
+      <g transform={`translate(${x + numberWidth(title, 15) + 12} ${y + 1})`}>
         <DivergingKey theme={theme} max={model.max} unit={unit} scale={model.scale} beyond={block.beyond} />
       </g>
       <StillMatrix theme={theme} model={model} marks={marks} numbers={numbers} x={x} y={y + 24} />
+    </g>
+  );
+}
+
+function StripKey({
+  theme,
+  document,
+  max,
+  y,
+}: {
+  theme: Theme;
+  document: TraceDocument;
+  max: number;
+  y: number;
+}): VNode {
+  const words = stripWords(document);
+  return (
+    <g>
+      <StillText theme={theme} lines={[words]} x={pad} y={y + 12} size={11} />
+      <g transform={`translate(${pad + numberWidth(words, 11) + 12} ${y})`}>
+        <DivergingKey theme={theme} max={max} unit="logits" beyond={beyondScale(document.attributions, max)} />
+      </g>
     </g>
   );
 }
@@ -103,9 +127,10 @@ export function traceSvg(shown: TraceShown): string {
     .map(({ text }, i) => ({ position: start + i, text, value: document.attributions[start + i] ?? Number.NaN }));
   const next = end === document.tokens.length ? nextTokens(document) : [];
   const max = scaleMax(document.attributions);
-  const stripTop = 42 + subtitle.length * 17;
+  const stripTop = shown.untitled ? 6 : 42 + subtitle.length * 17;
   let x = pad;
-  let y = stripTop + layoutStrip(tokens, next, inner).height + 8;
+  const keyTop = stripTop + layoutStrip(tokens, next, inner).height;
+  let y = keyTop + 28;
   let bottom = y;
   let right = shown.width;
   const placed = blocksOf(shown).map((block) => {
@@ -123,8 +148,13 @@ export function traceSvg(shown: TraceShown): string {
   });
   const children = (
     <>
-      <StillText theme={theme} lines={[titleOf(document)]} x={pad} y={28} size={15} strong />
-      <StillText theme={theme} lines={subtitle} x={pad} y={48} size={12} />
+      {shown.untitled ? null : (
+        <>
+          <StillText theme={theme} lines={[titleOf(document)]} x={pad} y={28} size={15} strong />
+          <StillText theme={theme} lines={subtitle} x={pad} y={48} size={12} />
+        </>
+      )}
+      <StripKey theme={theme} document={document} max={max} y={keyTop} />
       <g transform={`translate(${pad} ${stripTop})`}>
         <TokenStrip
           theme={theme}

@@ -12,6 +12,11 @@ export function readToken(document: TraceDocument): string {
   return visibleToken(document.tokens[document.position]?.text ?? '');
 }
 
+/** What the numbers under the tokens are. */
+export function stripWords({ method }: TraceDocument): string {
+  return method === 'direct' ? 'added by each token' : 'lost without each token';
+}
+
 /** Metric and position · n · ablation · model and patches · #hash. */
 export function subtitleOf(document: TraceDocument): string {
   const { provenance, method } = document;
