@@ -2,7 +2,7 @@ import type { PackedArray } from '../../src/shared/packedArray.ts';
 import type { HeadDetail, LensTable, TraceDocument } from '../../src/shared/traceDocument.ts';
 
 /** A small seeded generator (mulberry32), uniform in [0, 1). */
-export function seeded(seed: number): () => number {
+function seeded(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;

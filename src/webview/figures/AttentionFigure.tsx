@@ -9,7 +9,7 @@ import { copyOfCell, describeMatrix } from './matrixText.ts';
 import { Readout } from './Readout.tsx';
 
 /** Above this many positions one element a cell is too much: the pattern is painted on a canvas. */
-export const canvasAbove = 64;
+const canvasAbove = 64;
 
 function paint(canvas: HTMLCanvasElement, { theme, model, marks }: MatrixFigureProps, active: CellAt | null): void {
   const context = canvas.getContext('2d');

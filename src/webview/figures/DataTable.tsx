@@ -57,7 +57,7 @@ function shareText(value: number): string {
 }
 
 /** A value as it is written in a table. */
-export function showValue(column: TableColumn, value: TableValue): string {
+function showValue(column: TableColumn, value: TableValue): string {
   if (value === null) return '';
   if (typeof value === 'string') return value;
   if (column.kind === 'share') return shareText(value);

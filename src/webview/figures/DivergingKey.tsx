@@ -19,7 +19,7 @@ const strip = 58;
 const steps = 10;
 
 /** An end of a scale: `+0.4`, `−2`; not more digits than it has. */
-export function scaleEnd(value: number): string {
+function scaleEnd(value: number): string {
   return signed(value)
     .replace(/(\.\d*?)0+$/, '$1')
     .replace(/\.$/, '');

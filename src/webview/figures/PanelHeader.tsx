@@ -33,7 +33,7 @@ export function Segmented<T extends string>(props: {
 }
 
 /** A switch with an icon: on or off. */
-export function Switch(props: { label: string; icon: string; on: boolean; onChange: (on: boolean) => void }): VNode {
+function Switch(props: { label: string; icon: string; on: boolean; onChange: (on: boolean) => void }): VNode {
   return (
     <button type="button" class="m-switch" aria-pressed={props.on} onClick={() => props.onChange(!props.on)}>
       <span class={`codicon codicon-${props.icon}`} aria-hidden="true" />

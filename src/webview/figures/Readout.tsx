@@ -4,7 +4,7 @@ import { valueInWords } from './MatrixDrawing.tsx';
 import type { MatrixCell, MatrixModel } from './matrixModel.ts';
 
 /** `value`, at most once per `ms`; the last one always arrives. For live regions. */
-export function useThrottled<T>(value: T, ms: number): T {
+function useThrottled<T>(value: T, ms: number): T {
   const [shown, setShown] = useState(value);
   const last = useRef(0);
   useEffect(() => {

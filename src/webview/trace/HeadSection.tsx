@@ -20,7 +20,7 @@ interface HeadProps extends TracePartProps {
 }
 
 /** The detail if it belongs to this head; a late answer about another head is not shown. */
-export function detailOf(head: HeadDetail | null, component: ComponentRef): HeadDetail | null {
+function detailOf(head: HeadDetail | null, component: ComponentRef): HeadDetail | null {
   return head?.layer === component.layer && head.head === component.head ? head : null;
 }
 

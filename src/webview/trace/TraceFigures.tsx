@@ -29,7 +29,7 @@ function useSetup({ document, view, theme, width }: TracePartProps) {
 }
 
 /** Layer × head, MLP and layer totals. */
-export function ComponentsFigure(props: TracePartProps): VNode {
+function ComponentsFigure(props: TracePartProps): VNode {
   const { document, theme, selection, actions, view } = props;
   const { layout } = useSetup(props);
   const model = useMemo(() => componentsModel(document, layout), [document, layout]);
@@ -62,7 +62,7 @@ export function ComponentsFigure(props: TracePartProps): VNode {
 }
 
 /** Logit lens, layer × position, on the same layer axis. */
-export function LensFigure(props: TracePartProps): VNode {
+function LensFigure(props: TracePartProps): VNode {
   const { document, state, theme, selection, actions, view } = props;
   const { start, end, layout } = useSetup(props);
   const { lens, lensError } = state;

@@ -12,7 +12,7 @@ export function attentionKeyOf(id: string): number {
 }
 
 /** Px of one attention cell. */
-export function attentionCell(n: number, contrast: boolean): number {
+function attentionCell(n: number, contrast: boolean): number {
   return Math.min(contrast && n <= 24 ? 28 : 18, Math.max(6, Math.floor(260 / Math.max(1, n))));
 }
 

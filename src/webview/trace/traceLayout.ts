@@ -34,7 +34,7 @@ const clamp = (value: number, low: number, high: number): number => Math.min(hig
 const smallestFigure = 376;
 
 /** Cells this wide show their number. */
-export const numberCell = 36;
+const numberCell = 36;
 
 function rowHeightFor(nLayers: number, contrast: boolean): number {
   return clamp(Math.round(420 / Math.max(1, nLayers)), contrast ? 18 : 14, 24);

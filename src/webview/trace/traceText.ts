@@ -1,4 +1,4 @@
-import { share, signedFixed, visibleToken } from '../../shared/format.ts';
+import { signedFixed, visibleToken } from '../../shared/format.ts';
 import type { TraceDocument } from '../../shared/traceDocument.ts';
 import { componentName } from '../../shared/traceSelection.ts';
 
@@ -49,13 +49,6 @@ export function fileStem(document: TraceDocument): string {
 /** The four most likely next tokens. */
 export function nextTokens(document: TraceDocument, n = 4): { text: string; p: number }[] {
   return document.next.slice(0, n).map(({ text, logprob }) => ({ text, p: Math.exp(logprob) }));
-}
-
-/** `␣she .41` */
-export function nextInWords(document: TraceDocument): string {
-  return nextTokens(document)
-    .map(({ text, p }) => `${visibleToken(text)} ${share(p)}`)
-    .join('  ');
 }
 
 /** Where numbers first stop being numbers, in order of computation; null when all are finite. */

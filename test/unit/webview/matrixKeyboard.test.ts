@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import { listKey } from '../../../src/webview/figures/Menu.tsx';
 import { matrixKey } from '../../../src/webview/figures/matrixKeyboard.ts';
 import type { MatrixCell, MatrixModel } from '../../../src/webview/figures/matrixModel.ts';
 import { findCell, geometryOf, nearestCell } from '../../../src/webview/figures/matrixModel.ts';
+import { stripKey } from '../../../src/webview/figures/TokenStrip.tsx';
 
 const cell = (id: string, value: number | null, span?: number): MatrixCell => ({
   id,
@@ -101,5 +103,36 @@ describe('pointing at a matrix', () => {
     expect(nearestCell(model, geometry, 45, 85)).toEqual({ row: 7, col: 0 });
     expect(nearestCell(model, geometry, -3, 15)).toEqual({ row: 0, col: 0 });
     expect(nearestCell(model, geometry, -30, 15)).toBeNull();
+  });
+});
+
+describe('keys of the strip and of menus', () => {
+  const tokens = [0.1, -0.9, 0.5].map((value, position) => ({ position, text: 'a', value }));
+  test.each([
+    ['ArrowRight', 0, 1],
+    ['ArrowRight', 2, 2],
+    ['ArrowLeft', 0, 0],
+    ['End', 0, 2],
+    ['Home', 2, 0],
+    ['n', 1, 2],
+    ['p', 2, 1],
+    ['n', 0, 0],
+    ['x', 0, null],
+  ])('strip: %s at %d → %s', (key, at, to) => {
+    expect(stripKey(key, at, tokens)).toBe(to);
+  });
+
+  test('an empty strip has no keys', () => {
+    expect(stripKey('End', 0, [])).toBeNull();
+  });
+
+  test.each([
+    ['ArrowDown', 2, 0],
+    ['ArrowUp', 0, 2],
+    ['Home', 1, 0],
+    ['End', 1, 2],
+    ['a', 1, null],
+  ])('menu of three: %s at %d → %s', (key, at, to) => {
+    expect(listKey(key, at, 3)).toBe(to);
   });
 });
