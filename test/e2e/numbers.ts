@@ -1,5 +1,5 @@
 /** The number that a person reads: `−1.24`, `+3.1e−5`, `.41`. */
-export function readNumber(text: string): number {
+function readNumber(text: string): number {
   return Number(text.trim().replaceAll('−', '-').replace(/^\+/, ''));
 }
 

@@ -52,11 +52,11 @@ afterAll(async () => {
   rmSync(data, { recursive: true, force: true, maxRetries: 3 });
 });
 
-/** The line may be wrapped: its beginning tells it, and End goes first to the end of the row. */
-async function toEndOfPrompt(): Promise<void> {
-  await workbench.click('After the long', 'long');
-  await workbench.page.keyboard.press('End');
-  await workbench.page.keyboard.press('End');
+/** The prompt file as it is on disk, with the cursor behind the prompt of a line. */
+async function freshPrompt(lineNumber: number): Promise<void> {
+  await workbench.openFile('pronouns.prompt');
+  await workbench.runCommand('File: Revert File');
+  await workbench.toEndOfLine(lineNumber);
 }
 
 describe('npm start', () => {
@@ -183,7 +183,7 @@ describe('trace panel', () => {
   onRealModel('follows an edit of the prompt', async () => {
     const panel = await TracePanel.of(workbench);
     const before = await panel.title();
-    await toEndOfPrompt();
+    await freshPrompt(15);
     await workbench.page.keyboard.type(' evening');
     const edited = traceByCommandLine(cli, { prompt: `${line} evening`, model, observable });
     const title = await panel.titleAfter(before);
@@ -191,13 +191,13 @@ describe('trace panel', () => {
     await TracePanel.of(workbench);
     const tokens = await panel.tokens();
     for (const [i, { value }] of edited.attributions.entries()) expect(isRounded(tokens[i].value, value)).toBe(true);
-    for (let i = 0; i < ' evening'.length; i++) await workbench.page.keyboard.press('Backspace');
+    await workbench.runCommand('File: Revert File');
     await panel.titleAfter(title);
   });
 
   onRealModel('cancels a long run and answers the next question at once', async () => {
     const panel = await TracePanel.of(workbench);
-    await toEndOfPrompt();
+    await freshPrompt(15);
     const long = ' and the doctor said that'.repeat(60);
     await workbench.page.keyboard.insertText(long);
     await workbench.until('the long prompt in the panel', async () => {
@@ -210,8 +210,7 @@ describe('trace panel', () => {
     const asked = Date.now();
     await workbench.hover('The soldier said', 'soldier', /Logit lens/, 60_000);
     expect(Date.now() - asked).toBeLessThan(30_000);
-    await workbench.click('The soldier said', 'soldier');
-    while ((await workbench.page.locator('.tab.dirty').count()) > 0) await workbench.page.keyboard.press('Control+z');
+    await freshPrompt(17);
   });
 });
 
@@ -222,8 +221,7 @@ describe('a killed engine', () => {
       const found = engineProcesses(program.pid);
       return found.length > 0 ? found : null;
     });
-    await workbench.click('The farmer said', 'farmer');
-    await workbench.page.keyboard.press('End');
+    await freshPrompt(7);
     await workbench.page.keyboard.type(' it');
     await workbench.page.waitForTimeout(350);
     process.kill(engine, 'SIGKILL');
@@ -234,7 +232,7 @@ describe('a killed engine', () => {
     const told = await workbench.notifications();
     expect(told).toHaveLength(1);
     expect(told[0]).not.toMatch(/\bat .*\(.*:\d+:\d+\)|Error:/);
-    await workbench.page.keyboard.press('Control+z');
+    await freshPrompt(7);
   });
 });
 

@@ -9,7 +9,7 @@ import { type Box, boxOfWord, covers, drawnTints, selectionBoxes, tintAt } from 
 const slow = 90_000;
 
 /** Folder of the pictures that a run leaves. */
-export const screenshotFolder = join('test-results', 'screenshots');
+const screenshotFolder = join('test-results', 'screenshots');
 
 /** Colour themes of VS Code, by the folder that their pictures go to: name in the list, class of the workbench. */
 export const themes = {
@@ -160,10 +160,27 @@ export class Workbench {
     });
   }
 
-  /** Clicks into a word of the editor. */
+  /** Clicks into a word of the editor, once late decorations no longer move it. */
   async click(line: string, word: string): Promise<void> {
-    const box = await this.boxOf(line, word);
+    let box = await this.boxOf(line, word);
+    await this.until(`"${word}" to stay in its place`, async () => {
+      await this.page.waitForTimeout(400);
+      const before = box;
+      box = await this.boxOf(line, word);
+      return box.x === before.x && box.y === before.y ? true : null;
+    });
     await this.page.mouse.click(box.x + box.width / 2, box.y + box.height / 2);
+  }
+
+  /** Puts the cursor at the end of a line of the active editor; numbers as the editor shows them. */
+  async toEndOfLine(line: number): Promise<void> {
+    await this.quickInput(`:${line}`, '');
+    await this.until(`the cursor in line ${line}`, async () =>
+      (await this.statusBar()).find((text) => text.startsWith(`Ln ${line},`)),
+    );
+    // In a wrapped line End goes first to the end of the row.
+    await this.page.keyboard.press('End');
+    await this.page.keyboard.press('End');
   }
 
   /** The document inside the visible webview panel whose body has text. */

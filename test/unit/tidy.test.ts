@@ -112,19 +112,33 @@ describe('sources', () => {
 });
 
 describe('analyses', () => {
-  const analyses = filesUnder('src/core/analyses', /\.ts$/);
-  const imports = (test: string, analysis: string) => read(test).includes(analysis);
+  /** An analysis is a function of a context: its name, its file, and the comment over it. */
+  const analyses = filesUnder('src/core/analyses', /\.ts$/).flatMap((file) =>
+    [
+      ...read(file).matchAll(
+        /(\/\*\*(?:(?!\*\/)[\s\S])*\*\/)\nexport async function (\w+)\(\s*context: AnalysisContext/g,
+      ),
+    ].map(([, comment, name]) => ({ name, file, comment })),
+  );
+  const exported = filesUnder('src/core/analyses', /\.ts$/).flatMap((file) => [
+    ...read(file).matchAll(/export async function \w+\(\s*context: AnalysisContext/g),
+  ]);
+  const textOf = (folder: string) => filesUnder(folder, /\.ts$/).map(read).join('\n');
 
-  it('has at least one', () => {
+  it('has a comment over each', () => {
     expect(analyses.length).toBeGreaterThan(0);
+    expect(analyses.length).toBe(exported.length);
   });
 
-  it.each(analyses)('%s has a test that imports it', (analysis) => {
-    const tests = filesUnder('test/unit', /\.tsx?$/);
-    expect(tests.some((test) => imports(test, analysis))).toBe(true);
+  it.each(analyses)('$name says what it costs in forward passes', ({ comment }) => {
+    expect(comment).toMatch(/forward pass/i);
   });
 
-  it.each(analyses)('%s says in its first comment what it computes', (analysis) => {
-    expect(read(analysis)).toMatch(/\/\*\*[\s\S]{40,}?\*\//);
+  it.each(analyses)('$name has a law test and a reference figure', ({ name }) => {
+    // headDetail is `.head(…)` of the engine, directAttribution the `direct` of a trace.
+    const [word] = /^[a-z]+/.exec(name) ?? [name];
+    const used = new RegExp(`\\b${word}\\b`);
+    expect(textOf('test/unit/analyses')).toMatch(used);
+    expect(textOf('test/unit/reference')).toMatch(used);
   });
 });
