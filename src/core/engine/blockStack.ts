@@ -210,7 +210,7 @@ export class BlockStack {
     );
     const feeds = this.feeds(layer, pass.start + tile.firstRow, tile, x, past, inGraph, tileRows.local);
     const names = [BLOCK_OUTPUTS.y, ...(wantKeysValues ? [BLOCK_OUTPUTS.keys, BLOCK_OUTPUTS.values] : []), ...inGraph];
-    const outputs = await this.pool.run(this.blockKind, layer, feeds, names, pass.signal);
+    const outputs = await this.pool.run(this.blockKind, layer, feeds, names, pass);
     this.blockPositions += tile.items * tile.rows;
     const y = floats(outputs[BLOCK_OUTPUTS.y]);
     if (!allFinite(y)) await this.reportNonFinite(layer, tile, feeds, y);
@@ -270,7 +270,7 @@ export class BlockStack {
       layer,
       { z: floatTensor(z, [rows, nHeads, dHead]) },
       ['results'],
-      pass.signal,
+      pass,
     );
     const dims = [tile.items, tileRows.local.length, nHeads, dModel];
     pass.collected.store(layer, 'attn.hook_result', tile, tileRows, dims, floats(outputs.results));

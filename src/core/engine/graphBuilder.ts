@@ -29,6 +29,7 @@ export class GraphBuilder {
   protected readonly initializers: Initializer[] = [];
   private readonly inputs: GraphValue[] = [];
   private readonly outputs: GraphValue[] = [];
+  private readonly publicNames = new Map<string, string>();
   private weightFolder: string | null = null;
   private counter = 0;
 
@@ -67,10 +68,15 @@ export class GraphBuilder {
     return name;
   }
 
-  /** Makes `tensor` an output under a public name. */
+  /** Makes the result of a node an output under a public name. One name per tensor. */
   output(tensor: string, name: string, type: ElementType, dims: readonly (number | string)[]): void {
-    this.nodes.push({ op: 'Identity', domain: '', inputs: [tensor], outputs: [name], attributes: {} });
+    // Renaming instead of an Identity node: that would copy tensors that have other readers.
+    this.publicNames.set(tensor, name);
     this.outputs.push({ name, type, dims });
+  }
+
+  private named(tensor: string): string {
+    return this.publicNames.get(tensor) ?? tensor;
   }
 
   integers(values: readonly number[]): string {
@@ -147,7 +153,11 @@ export class GraphBuilder {
   finish(): GraphBytes {
     const bytes = writeOnnxModel({
       name: this.name,
-      nodes: this.nodes,
+      nodes: this.nodes.map((node) => ({
+        ...node,
+        inputs: node.inputs.map((tensor) => this.named(tensor)),
+        outputs: node.outputs.map((tensor) => this.named(tensor)),
+      })),
       initializers: this.initializers,
       inputs: this.inputs,
       outputs: this.outputs,

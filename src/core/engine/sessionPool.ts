@@ -1,5 +1,5 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { throwIfCancelled } from '../../shared/errors.ts';
+import { MechanistError, throwIfCancelled } from '../../shared/errors.ts';
 import type { GraphBytes } from './graphBuilder.ts';
 
 /** A kind of graph: one session per layer (or one in all, for layer 0). */
@@ -71,7 +71,9 @@ export class SessionPool {
     let session = layers.get(layer);
     if (session === undefined) {
       const graph = kind.build(layer);
-      session = InferenceSession.create(graph.bytes, sessionOptions(kind, graph, this.threads));
+      session = InferenceSession.create(graph.bytes, sessionOptions(kind, graph, this.threads)).catch((error) => {
+        throw runtimeError(error);
+      });
       layers.set(layer, session);
       session.catch(() => layers.delete(layer));
     }
@@ -90,7 +92,7 @@ export class SessionPool {
 
   /**
    * One run. Blocks the thread for its duration; before it, waits one turn of the event loop so that a cancel message
-   * can arrive.
+   * can arrive. Outputs named in `into` are written into the tensors given there.
    * @throws MechanistError `cancelled`
    */
   async run(
@@ -98,28 +100,53 @@ export class SessionPool {
     layer: number,
     feeds: Feeds,
     outputs: readonly string[],
-    signal?: AbortSignal,
+    { signal, into = {} }: { readonly signal?: AbortSignal; readonly into?: Feeds } = {},
   ): Promise<Record<string, Output>> {
+    this.checkOpen();
     const session = await this.session(kind, layer);
     await new Promise((resolve) => setImmediate(resolve));
     throwIfCancelled(signal);
-    if (this.closed) throwIfCancelled({ aborted: true });
+    this.checkOpen();
     this.runs += 1;
-    const results = await session.run(feeds, [...outputs]);
-    return Object.fromEntries(
-      outputs.map((name) => [name, { dims: results[name].dims, data: results[name].data as Output['data'] }]),
-    );
+    const fetches = { ...Object.fromEntries(outputs.map((name) => [name, null])), ...into };
+    try {
+      const results = await session.run(feeds, fetches);
+      const take = (name: string) => ({ dims: results[name].dims, data: results[name].data as Output['data'] });
+      return Object.fromEntries(outputs.map((name) => [name, take(name)]));
+    } catch (error) {
+      // The runtime waits one more turn before it runs; a session may have been freed in it.
+      this.checkOpen();
+      throw runtimeError(error);
+    }
+  }
+
+  private checkOpen(): void {
+    throwIfCancelled({ aborted: this.closed });
   }
 
   /** Frees the sessions of one kind, and with them its packed weights. */
   async release(kind: SessionKind): Promise<void> {
     const sessions = [...(this.kinds.get(kind)?.values() ?? [])];
     this.kinds.delete(kind);
-    for (const session of sessions) await (await session).release();
+    for (const session of sessions) {
+      // A session that could not be made holds nothing; whoever asked for it was told.
+      const made = await session.catch(() => null);
+      await made?.release();
+    }
   }
 
   async close(): Promise<void> {
     this.closed = true;
     for (const kind of [...this.kinds.keys()]) await this.release(kind);
   }
+}
+
+/** What the runtime says when memory ends, in words a person can act on; anything else as it is. */
+function runtimeError(error: unknown): unknown {
+  const message = error instanceof Error ? error.message : String(error);
+  if (!/bad_alloc|bad allocation|failed to allocate|out of memory/i.test(message)) return error;
+  return new MechanistError(
+    'model-too-large',
+    'There is not enough memory to go on. Close other programs, shorten the prompt, or choose a smaller model.',
+  );
 }

@@ -4,8 +4,8 @@ import { GraphBuilder, type GraphBytes } from './graphBuilder.ts';
 
 /**
  * The unembedding, with everything that reduces a row of logits done inside, so that `[rows, d_vocab]` need not leave
- * the graph. Inputs: `normed` `[rows, d_model]` (after the final norm), `columns` int64 `[columns]`, `k` int64 `[1]`.
- * Outputs: `logits` `[rows, d_vocab]`, `columnLogits` `[rows, columns]`, `topLogits` and `topIds` `[rows, k]` (largest
+ * the graph, or can be written into memory that is used again. Inputs: `normed` `[rows, d_model]` (after the final norm), `columns` int64 `[columns]`, `k` int64 `[1]`.
+ * Outputs: `logits` and `logprobs` `[rows, d_vocab]`, `columnLogits` `[rows, columns]`, `topLogits` and `topIds` `[rows, k]` (largest
  * first), `logSumExp` `[rows, 1]`.
  */
 export function buildUnembedGraph(config: ModelConfig, unembed: LinearWeights): GraphBytes {
@@ -19,9 +19,10 @@ export function buildUnembedGraph(config: ModelConfig, unembed: LinearWeights): 
   const [topLogits, topIds] = graph.many('TopK', [logits, k], 2, { axis: -1, largest: 1, sorted: 1 });
   graph.output(topLogits, 'topLogits', 'float32', ['rows', 'k']);
   graph.output(topIds, 'topIds', 'int64', ['rows', 'k']);
-  const largest = graph.op('ReduceMax', [logits, graph.integers([1])], { keepdims: 1 });
-  const shifted = graph.op('Exp', [graph.op('Sub', [logits, largest])]);
-  const sum = graph.op('ReduceSum', [shifted, graph.integers([1])], { keepdims: 1 });
-  graph.output(graph.op('Add', [largest, graph.op('Log', [sum])]), 'logSumExp', 'float32', ['rows', 1]);
+  // One kernel gives the softmax's denominator: a logit minus its log-probability.
+  const logprobs = graph.op('LogSoftmax', [logits], { axis: -1 });
+  graph.output(logprobs, 'logprobs', 'float32', ['rows', config.dVocab]);
+  const first = (x: string) => graph.op('Slice', [x, graph.integers([0]), graph.integers([1]), graph.integers([1])]);
+  graph.output(graph.op('Sub', [first(logits), first(logprobs)]), 'logSumExp', 'float32', ['rows', 1]);
   return graph.finish();
 }

@@ -22,11 +22,13 @@ export interface TopLogits {
 }
 
 /** Logits in one run, in numbers: bounds the memory of lenses over many rows. */
-const MAX_LOGITS = 4 << 20;
+const MAX_LOGITS = 2 << 20;
 
 /** From the output of the final norm `[rows, d_model]` to logits: all of them, chosen columns, or the best k. */
 export class Unembedding {
   private readonly kind: SessionKind;
+  /** Memory for logits and log-probabilities of one piece; grows to `MAX_LOGITS` each at most. */
+  private tables = [new Float32Array(0), new Float32Array(0)];
 
   constructor(
     private readonly config: ModelConfig,
@@ -41,6 +43,10 @@ export class Unembedding {
     return this.pool.prepare(this.kind, 0);
   }
 
+  /**
+   * Runs the rows in pieces. The two tables of `[rows, d_vocab]` are written into memory that is kept: left to the
+   * allocator, they tear holes that small arrays settle in, and the process grows with every run.
+   */
   private async inPieces(
     normed: Float32Array,
     feeds: Feeds,
@@ -51,10 +57,19 @@ export class Unembedding {
     const { dModel, dVocab } = this.config;
     const rows = normed.length / dModel;
     const step = Math.max(1, Math.floor(MAX_LOGITS / dVocab));
+    const needed = Math.min(step, rows) * dVocab;
+    if (this.tables.some((table) => table.length < needed)) {
+      this.tables = this.tables.map(() => new Float32Array(needed));
+    }
     for (let first = 0; first < rows; first += step) {
       const count = Math.min(step, rows - first);
       const x = floatTensor(normed.subarray(first * dModel, (first + count) * dModel), [count, dModel]);
-      take(await this.pool.run(this.kind, 0, { ...feeds, normed: x }, outputs, signal), first, count);
+      const [logits, logprobs] = this.tables.map((table) =>
+        floatTensor(table.subarray(0, count * dVocab), [count, dVocab]),
+      );
+      const options = { signal, into: { logits, logprobs } };
+      const piece = await this.pool.run(this.kind, 0, { ...feeds, normed: x }, outputs, options);
+      take({ ...piece, logits: { dims: [count, dVocab], data: this.tables[0] } }, first, count);
     }
   }
 
@@ -65,8 +80,8 @@ export class Unembedding {
     const rows = normed.length / this.config.dModel;
     const data = new Float32Array(rows * width);
     const feeds = { columns: integerTensor(columns ?? [0]), k: integerTensor([1]) };
-    await this.inPieces(normed, feeds, [name], signal, (piece, first) => {
-      data.set(piece[name].data as Float32Array, first * width);
+    await this.inPieces(normed, feeds, [name], signal, (piece, first, count) => {
+      data.set((piece[name].data as Float32Array).subarray(0, count * width), first * width);
     });
     return { dims: [rows, width], data };
   }

@@ -40,17 +40,32 @@ export class WeightFiles {
     return values;
   }
 
-  /** Rows of a matrix, `[rows.length, columns]`. Equal neighbouring questions are answered by the page cache. */
+  /** Rows of a matrix in the order asked for, `[rows.length, columns]`. Each row is read once, neighbours together. */
   async rows(location: TensorLocation, rows: ArrayLike<number>): Promise<Float32Array> {
     const [count, width] = location.shape;
-    const values = new Float32Array(rows.length * width);
-    for (let i = 0; i < rows.length; i += 1) {
-      const row = rows[i];
+    const wanted = Array.from(rows);
+    for (const row of wanted) {
       if (!Number.isInteger(row) || row < 0 || row >= count) {
-        throw new MechanistError('bad-input', `Row ${row} is outside a table of ${count} rows.`);
+        throw new MechanistError(
+          'bad-input',
+          `There is no token or position ${row}: the model has ${count} (0 to ${count - 1}).`,
+        );
       }
-      await this.read(location, row * width, values.subarray(i * width, (i + 1) * width));
     }
+    const sorted = [...new Set(wanted)].sort((a, b) => a - b);
+    const place = new Map(sorted.map((row, index) => [row, index]));
+    const read = new Float32Array(sorted.length * width);
+    for (let first = 0; first < sorted.length; ) {
+      let end = first + 1;
+      while (end < sorted.length && sorted[end] === sorted[end - 1] + 1) end += 1;
+      await this.read(location, sorted[first] * width, read.subarray(first * width, end * width));
+      first = end;
+    }
+    const values = new Float32Array(wanted.length * width);
+    wanted.forEach((row, i) => {
+      const from = (place.get(row) ?? 0) * width;
+      values.set(read.subarray(from, from + width), i * width);
+    });
     return values;
   }
 
