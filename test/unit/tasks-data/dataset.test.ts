@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { datasetLine, parseDataset, parseDatasetLine, readDataset } from '../../../src/core/tasks/dataset.ts';
 import { firstJsonError, locateAllJson, locateJson } from '../../../src/core/tasks/datasetJson.ts';
-import { seededRandom } from '../../../src/core/tasks/statistics.ts';
 import { type DatasetEntry, type DatasetRow, describeDatasetProblem } from '../../../src/shared/dataset.ts';
+import { seededRandom } from '../../../src/shared/statistics.ts';
 
 const full: DatasetRow = {
   id: 'ioi-1',

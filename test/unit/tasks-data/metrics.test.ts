@@ -15,8 +15,8 @@ import {
   normalized,
   rowReader,
 } from '../../../src/core/tasks/metrics.ts';
-import { seededRandom } from '../../../src/core/tasks/statistics.ts';
 import { type AnswerTarget, type MetricSpec, metricKinds } from '../../../src/shared/metric.ts';
+import { seededRandom } from '../../../src/shared/statistics.ts';
 
 const row = [2, -1, 0.5, 0.5, 3.25, -4];
 const reference = [1, 0, 0.25, -0.5, 2, -1];

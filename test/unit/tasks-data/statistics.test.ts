@@ -8,7 +8,7 @@ import {
   standardDeviation,
   standardError,
   summarize,
-} from '../../../src/core/tasks/statistics.ts';
+} from '../../../src/shared/statistics.ts';
 
 const take = <T>(n: number, next: () => T): T[] => Array.from({ length: n }, next);
 

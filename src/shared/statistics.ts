@@ -1,5 +1,5 @@
-import { MechanistError } from '../../shared/errors.ts';
-import type { SampleSummary } from '../../shared/metric.ts';
+import { MechanistError } from './errors.ts';
+import type { SampleSummary } from './metric.ts';
 
 /** Random numbers from a seed: the same on every machine, for ever. */
 export interface Random {
