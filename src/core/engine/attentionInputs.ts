@@ -13,7 +13,7 @@ export const MASKED_SCORE = -1e30;
  * Causal mask `[queries, keys]` for queries `first … first + queries − 1` over keys `0 … first + queries − 1`:
  * 0 where a query may look, `MASKED_SCORE` elsewhere. `window` counts the positions it may look back, itself included.
  */
-export function causalMask(first: number, queries: number, window: number | null): Float32Array {
+function causalMask(first: number, queries: number, window: number | null): Float32Array {
   const keys = first + queries;
   const mask = new Float32Array(queries * keys).fill(MASKED_SCORE);
   for (let row = 0; row < queries; row += 1) {
@@ -25,7 +25,7 @@ export function causalMask(first: number, queries: number, window: number | null
 }
 
 /** cos and sin of the rotary angles, `[positions, rotaryDims / 2]`, for positions from `first` on. */
-export function rotaryTables(
+function rotaryTables(
   positions: Extract<ModelConfig['positions'], { kind: 'rotary' }>,
   first: number,
   count: number,
