@@ -2,6 +2,7 @@ import type { ModelConfig, RotaryPositions } from '../models/modelConfig.ts';
 import type { BlockWeights } from '../models/modelWeights.ts';
 import { GraphBuilder, type GraphBytes, MICROSOFT } from './graphBuilder.ts';
 import { type BlockHook, hookExists, innerDims, isAttentionMap } from './hookPoints.ts';
+import { mlp } from './mlpFormula.ts';
 
 /**
  * Inputs of a block graph.
@@ -100,7 +101,12 @@ class HookReader implements HookSink {
 }
 
 /** q, k, v as `[batch, new, head, d_head]`. */
-function queryKeyValue(graph: GraphBuilder, config: ModelConfig, weights: BlockWeights, normed: string): string[] {
+export function queryKeyValue(
+  graph: GraphBuilder,
+  config: ModelConfig,
+  weights: BlockWeights,
+  normed: string,
+): string[] {
   const { nHeads, nKeyValueHeads, dHead } = config;
   const { qkv } = weights.attention;
   const byHead = (x: string, heads: number) => graph.reshape(x, [0, 0, heads, dHead]);
@@ -124,7 +130,13 @@ function queryKeyValue(graph: GraphBuilder, config: ModelConfig, weights: BlockW
 }
 
 /** Rotary embedding of `[batch, new, head, d_head]`; cos and sin are `[…, new, 1, rotaryDims / 2]`. */
-function rotate(graph: GraphBuilder, positions: RotaryPositions, dHead: number, x: string): string {
+export function rotate(
+  graph: GraphBuilder,
+  positions: RotaryPositions,
+  dHead: number,
+  x: string,
+  tables: { readonly cos: string; readonly sin: string } = BLOCK_INPUTS,
+): string {
   const { rotaryDims } = positions;
   const half = rotaryDims / 2;
   const [rotated, rest] =
@@ -136,8 +148,8 @@ function rotate(graph: GraphBuilder, positions: RotaryPositions, dHead: number, 
   const halves = graph.many('Split', [paired, graph.integers(adjacent ? [1, 1] : [half, half])], 2, { axis: -1 });
   const [first, second] = adjacent ? halves.map((part) => graph.reshape(part, [0, 0, 0, half])) : halves;
   const times = (a: string, b: string) => graph.op('Mul', [a, b]);
-  const newFirst = graph.op('Sub', [times(first, BLOCK_INPUTS.cos), times(second, BLOCK_INPUTS.sin)]);
-  const newSecond = graph.op('Add', [times(second, BLOCK_INPUTS.cos), times(first, BLOCK_INPUTS.sin)]);
+  const newFirst = graph.op('Sub', [times(first, tables.cos), times(second, tables.sin)]);
+  const newSecond = graph.op('Add', [times(second, tables.cos), times(first, tables.sin)]);
   let result: string;
   if (adjacent) {
     const stacked = [newFirst, newSecond].map((part) => graph.reshape(part, [0, 0, 0, half, 1]));
@@ -149,17 +161,23 @@ function rotate(graph: GraphBuilder, positions: RotaryPositions, dHead: number, 
 }
 
 /** Past and new keys or values, `[batch, kvHead, past + new, d_head]`; a past of batch 1 serves every item. */
-function withPast(graph: GraphBuilder, past: string, batch: string, current: string): string {
+export function withPast(graph: GraphBuilder, past: string, batch: string, current: string): string {
   const shape = graph.op('Concat', [batch, graph.integers([1, 1, 1])], { axis: 0 });
   return graph.op('Concat', [graph.op('Expand', [past, shape]), current], { axis: 2 });
 }
 
 /** Masked attention; returns z as `[batch, new, head, d_head]`. Query heads of one key-value head share one product. */
-function attend(graph: GraphBuilder, config: ModelConfig, reader: HookSink, q: string, kv: KeysAndValues): string {
+export function attend(
+  graph: GraphBuilder,
+  config: ModelConfig,
+  reader: HookSink,
+  q: string,
+  kv: KeysAndValues,
+): string {
   const { nHeads, nKeyValueHeads, dHead } = config;
   const grouped = nHeads !== nKeyValueHeads;
   const shaped = (x: string, ...dims: string[]) => graph.op('Reshape', [x, graph.op('Concat', dims, { axis: 0 })]);
-  const queryCount = graph.op('Shape', [BLOCK_INPUTS.x], { start: 1, end: 2 });
+  const queryCount = graph.op('Shape', [q], { start: 1, end: 2 });
   const keyCount = graph.op('Shape', [kv.keys], { start: 2, end: 3 });
   const heads = graph.integers([0, nHeads]);
 
@@ -219,45 +237,6 @@ function attention(
   const out = graph.linear(graph.reshape(z, [0, 0, -1]), weights.attention.out);
   reader.read('hook_attn_out', out);
   return out;
-}
-
-function activate(graph: GraphBuilder, activation: ModelConfig['mlp']['activation'], x: string): string {
-  switch (activation) {
-    case 'gelu':
-      return graph.op('Gelu', [x], { approximate: 'none' });
-    case 'gelu_new':
-      return graph.op('Gelu', [x], { approximate: 'tanh' });
-    case 'silu':
-      return graph.op('Mul', [x, graph.op('Sigmoid', [x])]);
-    case 'relu':
-      return graph.op('Relu', [x]);
-  }
-}
-
-/** The MLP from its normed input to mlp_out. */
-function mlp(
-  graph: GraphBuilder,
-  config: ModelConfig,
-  weights: BlockWeights,
-  reader: HookSink,
-  normed: string,
-): string {
-  const { in: up, gate, out } = weights.mlp;
-  const linear = graph.linear(normed, up);
-  let post: string;
-  if (gate === null) {
-    reader.read('mlp.hook_pre', linear);
-    post = activate(graph, config.mlp.activation, linear);
-  } else {
-    const pre = graph.linear(normed, gate);
-    reader.read('mlp.hook_pre', pre);
-    reader.read('mlp.hook_pre_linear', linear);
-    post = graph.op('Mul', [activate(graph, config.mlp.activation, pre), linear]);
-  }
-  reader.read('mlp.hook_post', post);
-  const result = graph.linear(post, out);
-  reader.read('hook_mlp_out', result);
-  return result;
 }
 
 /**
