@@ -47,7 +47,7 @@ export class ModelRunner {
     readonly config: ModelConfig,
     readonly weights: ModelWeights,
     readonly files: WeightFiles,
-    private readonly pool: SessionPool,
+    readonly pool: SessionPool,
     readonly blocks: BlockStack,
     readonly finalNorm: FinalNorm,
     readonly unembedding: Unembedding,
