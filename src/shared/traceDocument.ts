@@ -98,8 +98,11 @@ export interface TraceDocument {
   readonly provenance: Provenance;
   readonly prompt: string;
   readonly tokens: readonly PromptToken[];
-  /** Tokens of the whole text where only the first `tokens.length` fit the context; otherwise the same number. */
-  readonly tokensInText: number;
+  /**
+   * Tokens of the whole text; more than `tokens.length` where only the first ones fit the context. Null where the text is
+   * longer than the context and so long that it was not tokenized to its end.
+   */
+  readonly tokensInText: number | null;
   /** Where the observable is read. */
   readonly position: number;
   readonly observable: {

@@ -10,10 +10,14 @@ export interface PromptContext {
   /** At most `nCtx` tokens. */
   readonly tokens: readonly PromptToken[];
   readonly ids: Int32Array;
-  readonly tokensInText: number;
+  /** Null when the text is longer than the context and was not tokenized to its end. */
+  readonly tokensInText: number | null;
   readonly position: number;
   readonly warnings: readonly string[];
 }
+
+/** Longer texts than this, in UTF-16 units, are tokenized only as far as the context reaches: the rest costs seconds. */
+const COUNTED_TEXT = 100_000;
 
 /**
  * Tokenizes a prompt and finds the position that is asked about. A prompt longer than the context is cut after its
@@ -22,19 +26,21 @@ export interface PromptContext {
  */
 export function readPrompt(model: OpenModel, request: Pick<TraceRequest, 'prompt' | 'position'>): PromptContext {
   const { nCtx } = model.config;
-  const all = model.tokenizer.encode(request.prompt);
+  const counted = request.prompt.length <= COUNTED_TEXT;
+  const all = model.tokenizer.encode(request.prompt, counted ? undefined : nCtx + 1);
   if (request.prompt.length === 0 || all.length === 0) {
     throw new MechanistError('prompt-empty', 'The prompt is empty. Write some text to trace.');
   }
-  const tokens = all.length > nCtx ? all.slice(0, nCtx) : all;
-  const warnings =
-    all.length > nCtx
-      ? [`The prompt has ${count(all.length)} tokens; only the first ${count(nCtx)} fit the model's context.`]
-      : [];
+  const cut = all.length > nCtx;
+  const tokens = cut ? all.slice(0, nCtx) : all;
+  const length = counted ? count(all.length) : `more than ${count(nCtx)}`;
+  const warnings = cut
+    ? [`The prompt has ${length} tokens; only the first ${count(nCtx)} fit the model's context and are traced.`]
+    : [];
   return {
     tokens,
     ids: Int32Array.from(tokens, (token) => token.id),
-    tokensInText: all.length,
+    tokensInText: cut && !counted ? null : all.length,
     position: resolvePosition(request.position ?? -1, tokens.length),
     warnings,
   };

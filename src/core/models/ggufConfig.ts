@@ -5,10 +5,11 @@ import type { GgufFile } from './ggufFile.ts';
 import { checkShapes } from './huggingFaceConfig.ts';
 import type { ModelConfig, ModelFamily, RotaryPositions } from './modelConfig.ts';
 import { rotaryPositions } from './rotary.ts';
-import { familyNamed, refuseFamily, supportedFamilies } from './supportedFamilies.ts';
+import { familyNamed, refuseFamily } from './supportedFamilies.ts';
 
 /** Families whose GGUF layout is known here. */
-type GgufFamily = 'gpt2' | 'llama' | 'qwen2';
+const ggufFamilies = ['gpt2', 'llama', 'qwen2'] as const;
+type GgufFamily = (typeof ggufFamilies)[number];
 
 /** What a GGUF file says of its model. */
 export interface GgufArchitecture extends Architecture {
@@ -21,16 +22,12 @@ export interface GgufArchitecture extends Architecture {
  * @param ropeFactors divisors of the rotary frequencies `[dims / 2]` (tensor `rope_freqs.weight`, Llama 3.1), or null
  * @throws model-corrupt, model-unsupported
  */
-export function ggufArchitecture(
-  gguf: GgufFile,
-  ropeFactors: readonly number[] | null = null,
-  families: readonly ModelFamily[] = supportedFamilies,
-): GgufArchitecture {
+export function ggufArchitecture(gguf: GgufFile, ropeFactors: readonly number[] | null = null): GgufArchitecture {
   const reader = new ConfigReader(gguf.file, gguf.metadata);
   const name = reader.text('general.architecture', '');
   if (name === '') throw corrupt(gguf.file, '"general.architecture" is missing');
   const family = familyNamed(name);
-  if (!isGgufFamily(family) || !families.includes(family)) refuseFamily(gguf.file, name);
+  if (!isGgufFamily(family)) refuseFamily(gguf.file, name, ggufFamilies);
   const vocabulary = gguf.tensors.get('token_embd.weight')?.shape[0];
   if (!vocabulary) throw corrupt(gguf.file, 'the tensor "token_embd.weight" is missing');
   const config = family === 'gpt2' ? gpt2(reader, vocabulary) : llama(reader, family, vocabulary, ropeFactors);
@@ -39,7 +36,7 @@ export function ggufArchitecture(
 }
 
 function isGgufFamily(family: ModelFamily | null): family is GgufFamily {
-  return family === 'gpt2' || family === 'llama' || family === 'qwen2';
+  return ggufFamilies.some((known) => known === family);
 }
 
 function gpt2(reader: ConfigReader, dVocab: number): ModelConfig {

@@ -3,7 +3,7 @@ import { ConfigReader } from './configReader.ts';
 import { corrupt, unsupported } from './fileErrors.ts';
 import type { Activation, ModelConfig, ModelFamily, RotaryPositions } from './modelConfig.ts';
 import { type RotarySettings, rotaryPositions, rotaryTypes } from './rotary.ts';
-import { familyNamed, refuseFamily, supportedFamilies } from './supportedFamilies.ts';
+import { familyNamed, refuseFamily } from './supportedFamilies.ts';
 
 const activations = new Map<string, Activation>([
   ['gelu', 'gelu'],
@@ -20,19 +20,14 @@ const activations = new Map<string, Activation>([
  * `rope_scaling`) and what transformers 5 writes (`rope_parameters`).
  *
  * @param json the parsed file
- * @param families what to accept; anything else is refused by name
  * @throws model-corrupt, model-unsupported
  */
-export function huggingFaceArchitecture(
-  file: string,
-  json: unknown,
-  families: readonly ModelFamily[] = supportedFamilies,
-): Architecture {
+export function huggingFaceArchitecture(file: string, json: unknown): Architecture {
   if (typeof json !== 'object' || json === null || Array.isArray(json)) throw corrupt(file, 'it is not a JSON object');
   const reader = new ConfigReader(file, new Map(Object.entries(json)));
   const name = reader.has('model_type') ? reader.text('model_type', '') : architectureName(reader);
   const family = familyNamed(name);
-  if (!family || !families.includes(family)) refuseFamily(file, name);
+  if (!family) refuseFamily(file, name);
   if (reader.has('quantization_config')) {
     throw unsupported(file, 'the weights are quantised for a GPU library. Take the unquantised model, or a GGUF file.');
   }

@@ -9,11 +9,9 @@ import { ggufTokenizer } from './ggufTokenizer.ts';
 import { huggingFaceArchitecture } from './huggingFaceConfig.ts';
 import { huggingFaceTokenizer } from './huggingFaceTokenizer.ts';
 import { type MappedWeights, mapWeights } from './mapWeights.ts';
-import type { ModelFamily } from './modelConfig.ts';
 import { readWholeTensor } from './readTensor.ts';
 import { readSafetensorsHeader, readShards } from './safetensors.ts';
 import type { StoredTensor } from './storedTensor.ts';
-import { supportedFamilies } from './supportedFamilies.ts';
 import type { Tokenizer } from './tokenizer.ts';
 import { ggufNames, huggingFaceNames, type WeightNames } from './weightNames.ts';
 
@@ -38,36 +36,32 @@ export interface ModelSource {
 /**
  * Reads the headers of a Hugging Face folder or a `.gguf` file and finds every weight of the model in them.
  *
- * @param families what to accept; anything else is refused by name
  * @throws model-not-found, model-corrupt, model-unsupported
  */
-export async function readModelSource(
-  path: string,
-  families: readonly ModelFamily[] = supportedFamilies,
-): Promise<ModelSource> {
+export async function readModelSource(path: string): Promise<ModelSource> {
   const absolute = resolve(path);
   try {
     const stats = await stat(absolute);
-    if (stats.isDirectory()) return await folderSource(absolute, families);
-    if (stats.isFile()) return await fileSource(absolute, families);
+    if (stats.isDirectory()) return await folderSource(absolute);
+    if (stats.isFile()) return await fileSource(absolute);
   } catch (error) {
     throw readFailure(absolute, error);
   }
   throw new MechanistError('model-not-found', `${absolute} is neither a folder nor a file.`, { path: absolute });
 }
 
-async function fileSource(path: string, families: readonly ModelFamily[]): Promise<ModelSource> {
+async function fileSource(path: string): Promise<ModelSource> {
   if (!path.toLowerCase().endsWith('.gguf')) {
     throw unsupported(path, 'only .gguf files can be opened alone. For a Hugging Face model, name its folder.');
   }
-  return ggufSource(path, families);
+  return ggufSource(path);
 }
 
-async function ggufSource(path: string, families: readonly ModelFamily[]): Promise<ModelSource> {
+async function ggufSource(path: string): Promise<ModelSource> {
   const gguf = await readGguf(path);
   const factors = gguf.tensors.get('rope_freqs.weight');
   if (factors && factors.byteLength > 1 << 20) throw corrupt(path, 'the tensor "rope_freqs.weight" is too large');
-  const architecture = ggufArchitecture(gguf, factors ? [...(await readWholeTensor(factors))] : null, families);
+  const architecture = ggufArchitecture(gguf, factors ? [...(await readWholeTensor(factors))] : null);
   const names = ggufNames(architecture.family);
   const mapped = mapWeights(path, architecture, names, gguf.tensors);
   const licence = gguf.metadata.get('general.license');
@@ -101,7 +95,7 @@ function nameOf(tensor: object): string {
   return 'name' in tensor && typeof tensor.name === 'string' ? tensor.name : '';
 }
 
-async function folderSource(path: string, families: readonly ModelFamily[]): Promise<ModelSource> {
+async function folderSource(path: string): Promise<ModelSource> {
   const configFile = join(path, 'config.json');
   const json = await readJsonFile(configFile);
   if (json === null) {
@@ -111,7 +105,7 @@ async function folderSource(path: string, families: readonly ModelFamily[]): Pro
       { path },
     );
   }
-  const architecture = huggingFaceArchitecture(configFile, json, families);
+  const architecture = huggingFaceArchitecture(configFile, json);
   const { headerFile, files, tensors } = await readFolderTensors(path);
   const names = huggingFaceNames(architecture.config.family);
   return {

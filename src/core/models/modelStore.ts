@@ -12,7 +12,7 @@ import { withFolderLock } from './folderLock.ts';
 import type { OpenModel } from './openModel.ts';
 import { openModelFiles, type ReadModelInfoOptions, readModelInfo } from './openModelFiles.ts';
 import { type PullOptions, pullFiles } from './pullModel.ts';
-import { familyNamed, refuseFamily, supportedFamilies } from './supportedFamilies.ts';
+import { familyNamed, refuseFamily } from './supportedFamilies.ts';
 
 export interface ModelStoreOptions {
   readonly cacheDir: string;
@@ -195,7 +195,7 @@ export class ModelStore {
 
   #checkFamily(entry: CatalogueEntry): void {
     const family = familyNamed(entry.family);
-    if (family === null || !supportedFamilies.includes(family)) refuseFamily(entry.id, entry.family);
+    if (family === null) refuseFamily(entry.id, entry.family);
   }
 
   async #listEntry(entry: CatalogueEntry): Promise<ModelListing> {

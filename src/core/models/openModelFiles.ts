@@ -6,7 +6,6 @@ import type { OnProgress } from '../../shared/progress.ts';
 import { corrupt } from './fileErrors.ts';
 import { mapWeights } from './mapWeights.ts';
 import { memoryForecast } from './memoryForecast.ts';
-import type { ModelFamily } from './modelConfig.ts';
 import { type ModelSource, readModelSource } from './modelSource.ts';
 import type { ModelWeights } from './modelWeights.ts';
 import type { OpenModel } from './openModel.ts';
@@ -25,8 +24,6 @@ export interface ReadModelInfoOptions {
   readonly cacheDir: string;
   /** Memory that may be used, in bytes. */
   readonly availableBytes: number;
-  /** What to accept; default: `supportedFamilies`. Parity tests open what is not claimed yet. */
-  readonly families?: readonly ModelFamily[];
 }
 
 export interface OpenModelOptions extends ReadModelInfoOptions {
@@ -42,7 +39,7 @@ export interface OpenModelOptions extends ReadModelInfoOptions {
  * @throws model-not-found, model-corrupt, model-unsupported
  */
 export async function readModelInfo(path: string, options: ReadModelInfoOptions): Promise<ModelInfo> {
-  const source = await readModelSource(path, options.families);
+  const source = await readModelSource(path);
   return describe(source, options, await rememberedWeightHash(source.weightFiles, options.cacheDir));
 }
 
@@ -54,7 +51,7 @@ export async function readModelInfo(path: string, options: ReadModelInfoOptions)
  * @throws model-not-found, model-corrupt, model-unsupported, model-too-large, disk-full, cancelled
  */
 export async function openModelFiles(path: string, options: OpenModelOptions): Promise<OpenModel> {
-  const source = await readModelSource(path, options.families);
+  const source = await readModelSource(path);
   throwIfCancelled(options.signal);
   const forecast = describe(source, options, null);
   if (!forecast.memory.fits) throw tooLarge(forecast);

@@ -2,7 +2,7 @@ import type { PromptFile, PromptSection } from '../../core/tasks/promptFile.ts';
 import type { PromptProblem } from '../../core/tasks/promptProblem.ts';
 import type { TermCheck, TraceRequest } from '../../shared/engineProtocol.ts';
 import type { MechanistError } from '../../shared/errors.ts';
-import { visibleToken } from '../../shared/format.ts';
+import { count, visibleToken } from '../../shared/format.ts';
 import type { TraceDocument } from '../../shared/traceDocument.ts';
 import type { Absent } from '../modelDirectory.ts';
 import { describeAbsent } from '../modelDirectory.ts';
@@ -82,11 +82,12 @@ export function modelProblem(file: PromptFile, absent: Absent): FileProblem | nu
 
 /** Where a prompt stopped being traced because it is longer than the model's context. */
 function tooLongProblem(prompt: PromptSection, document: TraceDocument): FileProblem | null {
-  if (document.tokensInText <= document.tokens.length) return null;
+  if (document.tokensInText === document.tokens.length) return null;
   const last = document.tokens[document.tokens.length - 1];
   const start = prompt.toOffset(last?.end ?? 0);
+  const total = document.tokensInText === null ? '' : ` of ${count(document.tokensInText)}`;
   const message =
-    `The model's context ends here, after ${document.tokens.length} of ${document.tokensInText} tokens. ` +
+    `The model's context ends here, after ${count(document.tokens.length)}${total} tokens. ` +
     'What follows is not traced.';
   return { start, end: Math.max(start + 1, prompt.end), severity: 'warning', code: 'prompt-too-long', message };
 }

@@ -60,11 +60,6 @@ function Notices({ document, state, actions, problem }: TracePartProps): VNode {
           {warning}
         </Notice>
       ))}
-      {document.tokensInText > document.tokens.length ? (
-        <Notice icon="warning">
-          {`The first ${document.tokens.length} of ${document.tokensInText} tokens are traced: the model's context ends there.`}
-        </Notice>
-      ) : null}
       {broken ? <Notice icon="warning">{`Not a number from ${broken} on.`}</Notice> : null}
       {allZero(document) ? <Notice icon="info">Every head and MLP adds 0: there is nothing to rank.</Notice> : null}
     </>

@@ -73,11 +73,6 @@ describe('the engine process', () => {
 
   it.each([
     ['a path that does not exist', request('x', { model: '/no/such/model' }), 'model-not-found'],
-    [
-      'a family that cannot be run',
-      request('x', { model: resolve(root, 'test/reference/models/gpt-neox') }),
-      'model-unsupported',
-    ],
     ['a prompt with no token', request(''), 'prompt-empty'],
     ['a position outside of the prompt', request('The cat', { position: 99 }), 'bad-input'],
     ['an observable of several tokens', request('The cat', { observable: { qzxjvq: 1 } }), 'token-splits'],
@@ -99,7 +94,8 @@ describe('the engine process', () => {
   it('takes 1 MB of text', async () => {
     const text = 'The quick brown fox, 12 345 times. '.repeat(30_000).slice(0, 1_000_000);
     const document = await engine.peer.request('trace', request(text));
-    expect(document.tokensInText).toBeGreaterThan(document.tokens.length);
+    expect(document.tokensInText).toBeNull();
+    expect(document.warnings.join()).toContain('more than');
   });
 
   it('takes NUL bytes, lone surrogates and control characters', async () => {

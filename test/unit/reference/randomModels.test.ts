@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AnalysisEngine } from '../../../src/core/analyses/analysisEngine.ts';
 import {
   load,
@@ -12,12 +12,6 @@ import {
   readFigures,
   unpack,
 } from './referenceFigures.ts';
-
-// Families that are still refused are held to their figures already, so that letting them in is one word.
-vi.mock('../../../src/core/models/supportedFamilies.ts', async (original) => ({
-  ...(await original<object>()),
-  supportedFamilies: ['gpt2', 'llama', 'gpt_neo', 'gpt_neox', 'qwen2', 'mistral'],
-}));
 
 // One small model with random weights for each switch of the architecture; figures by HF transformers in float32.
 describe.each(randomModelNames())('%s', (name) => {

@@ -70,7 +70,7 @@ function makeStore({ entry = {}, pip = [], availableBytes = 8e9, cwd = reference
   const models = [
     { ...tiny, id: 'inside', bundled: 'inside' },
     { ...tiny, files: stated, sources: [hub], ...entry },
-    { ...tiny, id: 'later', family: 'gpt_neox', files: stated, sources: [hub] },
+    { ...tiny, id: 'later', family: 'mamba', files: stated, sources: [hub] },
   ];
   writeFileSync(join(bundledDir, 'catalogue.json'), JSON.stringify({ schemaVersion: 1, models }));
   cpSync(join(reference, 'gpt2'), join(bundledDir, 'inside'), { recursive: true });
@@ -183,7 +183,7 @@ describe('naming a model', () => {
     const { store } = makeStore();
     const error = await failure(store.pull('later', job()));
     expect([error.code, server.seen.length]).toEqual(['model-unsupported', 0]);
-    expect(error.message).toContain('gpt_neox');
+    expect(error.message).toContain('mamba');
     expect((await failure(store.locate('later'))).code).toBe('model-unsupported');
   });
 

@@ -174,7 +174,8 @@ describe('states', () => {
     expect(html).toContain('No model is chosen. Choose one.');
   });
 
-  test('a cut prompt says where it ends', () => {
-    expect(draw(readyState({ ...small(), tokensInText: 5000 }))).toContain('The first 3 of 5000 tokens are traced');
+  test('warnings of the document are told, such as a cut prompt', () => {
+    const warnings = ['The prompt has 5,000 tokens; only the first 3 fit.'];
+    expect(draw(readyState({ ...small(), warnings }))).toContain('5,000 tokens; only the first 3 fit');
   });
 });
