@@ -1,7 +1,8 @@
 import type { ModelConfig, RotaryPositions } from '../models/modelConfig.ts';
 import type { BlockWeights } from '../models/modelWeights.ts';
 import { GraphBuilder, type GraphBytes, MICROSOFT } from './graphBuilder.ts';
-import { type BlockHook, hookExists, innerDims, isAttentionMap } from './hookPoints.ts';
+import { type BlockHook, hookExists } from './hookPoints.ts';
+import { HookReader, type HookSink, passHook, passNorm } from './hookSink.ts';
 import { mlp } from './mlpFormula.ts';
 
 /**
@@ -45,59 +46,6 @@ export function graphHooks(config: ModelConfig): BlockHook[] {
     'hook_mlp_out',
   ];
   return hooks.filter((hook) => hookExists({ kind: 'block', layer: 0, hook }, config));
-}
-
-/** The input that says which of the new positions a hook's output holds: int64 `[rows]`, may be empty. */
-export function rowsInput(hook: BlockHook): string {
-  return `${hook}.rows`;
-}
-
-/** Is told which tensor of the graph stands at which hook, while a block is built. */
-export interface HookSink {
-  /** `tensor` `[batch, pos, …]`, or `[batch, head, query, key]` for attention maps. */
-  read(hook: BlockHook, tensor: string): void;
-  /** A norm's input `[batch, pos, d_model]`, its output (after gain and bias) and 1 / scale `[batch, pos, 1]`. */
-  readNorm(name: 'ln1' | 'ln2', x: string, normed: string, inverseScale: string): void;
-}
-
-/**
- * Adds the reading of hooks to a graph. Each hook has its own list of rows, so that one graph (one packed copy of the
- * weights) serves every question: an empty list costs a microsecond, and only what is asked for is copied out.
- */
-class HookReader implements HookSink {
-  constructor(
-    private readonly graph: GraphBuilder,
-    private readonly config: ModelConfig,
-  ) {}
-
-  /** `tensor` has the rows on `axis`: 1 for `[batch, pos, …]`, 2 for `[batch, head, query, key]`. */
-  read(hook: BlockHook, tensor: string): void {
-    const rows = this.graph.input(rowsInput(hook), 'int64', [`rows of ${hook}`]);
-    const axis = isAttentionMap(hook) ? 2 : 1;
-    this.emit(hook, this.graph.op('Gather', [tensor, rows], { axis }));
-  }
-
-  /** `hook_scale` of the norm, and its output as TransformerLens defines it. */
-  readNorm(name: 'ln1' | 'ln2', x: string, normed: string, inverseScale: string): void {
-    const scaleRows = this.graph.input(rowsInput(`${name}.hook_scale`), 'int64', [`rows of ${name}.hook_scale`]);
-    const inverse = this.graph.op('Gather', [inverseScale, scaleRows], { axis: 1 });
-    this.emit(`${name}.hook_scale`, this.graph.op('Reciprocal', [inverse]));
-    const hook = `${name}.hook_normalized` as const;
-    if (this.config.norm.kind === 'layernorm') {
-      this.read(hook, normed);
-      return;
-    }
-    const rows = this.graph.input(rowsInput(hook), 'int64', [`rows of ${hook}`]);
-    const [some, scale] = [x, inverseScale].map((tensor) => this.graph.op('Gather', [tensor, rows], { axis: 1 }));
-    this.emit(hook, this.graph.op('Mul', [some, scale]));
-  }
-
-  private emit(hook: BlockHook, tensor: string): void {
-    const dims = isAttentionMap(hook)
-      ? ['batch', this.config.nHeads, `rows of ${hook}`, 'keys']
-      : ['batch', `rows of ${hook}`, ...innerDims(hook, this.config)];
-    this.graph.output(tensor, hook, 'float32', dims);
-  }
 }
 
 /** q, k, v as `[batch, new, head, d_head]`. */
@@ -186,10 +134,8 @@ export function attend(
   const scaled = { transB: 1, alpha: { float: config.attention.scale } };
   const products = graph.op('FusedMatMul', [groups, kv.keys], scaled, MICROSOFT);
   const byHead = grouped ? shaped(products, heads, queryCount, keyCount) : products;
-  const scores = graph.op('Add', [byHead, BLOCK_INPUTS.mask]);
-  const pattern = graph.op('Softmax', [scores], { axis: -1 });
-  reader.read('attn.hook_attn_scores', scores);
-  reader.read('attn.hook_pattern', pattern);
+  const scores = passHook(reader, 'attn.hook_attn_scores', graph.op('Add', [byHead, BLOCK_INPUTS.mask]));
+  const pattern = passHook(reader, 'attn.hook_pattern', graph.op('Softmax', [scores], { axis: -1 }));
 
   const byGroup = grouped ? shaped(pattern, graph.integers([0, nKeyValueHeads, -1]), keyCount) : pattern;
   const mixed = graph.op('MatMul', [byGroup, kv.values]);
@@ -211,15 +157,14 @@ function attention(
   normed: string,
 ): string {
   const { nKeyValueHeads, dHead, positions } = config;
-  const [q, k, v] = queryKeyValue(graph, config, weights, normed);
-  reader.read('attn.hook_q', q);
-  reader.read('attn.hook_k', k);
-  reader.read('attn.hook_v', v);
+  const [plainQ, plainK, plainV] = queryKeyValue(graph, config, weights, normed);
+  const q = passHook(reader, 'attn.hook_q', plainQ);
+  const k = passHook(reader, 'attn.hook_k', plainK);
+  const v = passHook(reader, 'attn.hook_v', plainV);
   let [queries, keys] = [q, k];
   if (positions.kind === 'rotary') {
-    [queries, keys] = [q, k].map((x) => rotate(graph, positions, dHead, x));
-    reader.read('attn.hook_rot_q', queries);
-    reader.read('attn.hook_rot_k', keys);
+    queries = passHook(reader, 'attn.hook_rot_q', rotate(graph, positions, dHead, q));
+    keys = passHook(reader, 'attn.hook_rot_k', rotate(graph, positions, dHead, k));
   }
   const past = ['batch of past', nKeyValueHeads, 'past', dHead];
   graph.input(BLOCK_INPUTS.pastKeys, 'float32', past);
@@ -229,14 +174,13 @@ function attention(
   graph.output(newKeys, BLOCK_OUTPUTS.keys, 'float32', current);
   graph.output(newValues, BLOCK_OUTPUTS.values, 'float32', current);
   const batch = graph.op('Shape', [BLOCK_INPUTS.x], { start: 0, end: 1 });
-  const z = attend(graph, config, reader, queries, {
+  const mixed = attend(graph, config, reader, queries, {
     keys: withPast(graph, BLOCK_INPUTS.pastKeys, batch, newKeys),
     values: withPast(graph, BLOCK_INPUTS.pastValues, batch, newValues),
   });
-  reader.read('attn.hook_z', z);
+  const z = passHook(reader, 'attn.hook_z', mixed);
   const out = graph.linear(graph.reshape(z, [0, 0, -1]), weights.attention.out);
-  reader.read('hook_attn_out', out);
-  return out;
+  return passHook(reader, 'hook_attn_out', reader.editResults?.(z, out, weights.attention.out) ?? out);
 }
 
 /**
@@ -255,15 +199,13 @@ export function blockForward(
     const dims = ['batch of positions', 'new', 1, config.positions.rotaryDims / 2];
     for (const name of [BLOCK_INPUTS.cos, BLOCK_INPUTS.sin]) graph.input(name, 'float32', dims);
   }
-  const norm1 = graph.norm(x, weights.norm1, config.norm);
-  reader.readNorm('ln1', x, norm1.normed, norm1.inverseScale);
-  const attnOut = attention(graph, config, weights, reader, norm1.normed);
-  const mid = graph.op('Add', [x, attnOut]);
-  if (!config.parallelResidual) reader.read('hook_resid_mid', mid);
+  const normed1 = passNorm(reader, 'ln1', x, graph.norm(x, weights.norm1, config.norm), weights.norm1);
+  const attnOut = attention(graph, config, weights, reader, normed1);
+  const sum = graph.op('Add', [x, attnOut]);
+  const mid = config.parallelResidual ? sum : passHook(reader, 'hook_resid_mid', sum);
   const mlpInput = config.parallelResidual ? x : mid;
   const norm2 = graph.norm(mlpInput, weights.norm2, config.norm);
-  reader.readNorm('ln2', mlpInput, norm2.normed, norm2.inverseScale);
-  const mlpOut = mlp(graph, config, weights, reader, norm2.normed);
+  const mlpOut = mlp(graph, config, weights, reader, passNorm(reader, 'ln2', mlpInput, norm2, weights.norm2));
   return graph.op('Add', [mid, mlpOut]);
 }
 

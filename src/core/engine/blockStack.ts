@@ -1,11 +1,11 @@
-import type { OnProgress } from '../../shared/progress.ts';
 import type { ModelConfig } from '../models/modelConfig.ts';
 import type { ModelWeights } from '../models/modelWeights.ts';
-import { ActivationReads, type ReadPlan, rowsOfTile, type Tile, type TileRows } from './activationReads.ts';
+import { ActivationReads, rowsOfTile, type Tile, type TileRows } from './activationReads.ts';
 import { AttentionInputs } from './attentionInputs.ts';
-import { BLOCK_INPUTS, BLOCK_OUTPUTS, buildBlockGraph, graphHooks, rowsInput } from './blockGraph.ts';
+import { BLOCK_INPUTS, BLOCK_OUTPUTS, buildBlockGraph, graphHooks } from './blockGraph.ts';
 import { buildHeadResultGraph } from './headResultGraph.ts';
 import type { BlockHook } from './hookPoints.ts';
+import { rowsInput } from './hookSink.ts';
 import {
   concatenate,
   itemsOf,
@@ -25,38 +25,7 @@ import {
   type SessionKind,
   type SessionPool,
 } from './sessionPool.ts';
-
-/** A pass of new positions through some of the blocks. */
-export interface StackPass {
-  /** resid_pre of `fromLayer`, `[batch, new, d_model]`. */
-  readonly x: Float32Array;
-  readonly batch: number;
-  readonly count: number;
-  /** Absolute position of the first new one: the number of past positions. */
-  readonly start: number;
-  /** Past keys and values by layer, of length `start`; a batch of 1 serves every item. Needed when `start > 0`. */
-  readonly past?: (layer: number) => KeysValues;
-  readonly fromLayer: number;
-  /** Exclusive. */
-  readonly toLayer: number;
-  readonly reads?: ReadPlan;
-  /** Whether the keys and values of the new positions are returned. */
-  readonly keepKeysValues?: boolean;
-  /** Whether the residual stream before each layer is returned. */
-  readonly keepResiduals?: boolean;
-  readonly signal?: AbortSignal;
-  readonly onProgress?: OnProgress;
-}
-
-export interface StackResult {
-  /** resid_post of layer `toLayer − 1`, `[batch, new, d_model]`. */
-  readonly x: Float32Array;
-  readonly reads: ActivationReads;
-  /** By layer from `fromLayer` on, for the new positions; empty unless asked for. */
-  readonly keysValues: readonly KeysValues[];
-  /** resid_pre by layer from `fromLayer` on, `[batch, new, d_model]`; empty unless asked for. */
-  readonly residuals: readonly Float32Array[];
-}
+import type { LayerEdits, StackPass, StackResult } from './stackPass.ts';
 
 /** What one batch tile yields: the same, for its items. */
 interface TileResult {
@@ -150,10 +119,16 @@ export class BlockStack {
     const residuals: Float32Array[] = [];
     let x = pass.x;
     for (let layer = fromLayer; layer < toLayer; layer += 1) {
+      const edits = pass.edits?.(layer);
+      const tile = { firstItem: pass.firstItem, items: pass.batch, firstRow: pass.start, rows: pass.count };
+      x = edits?.residPre(x, tile) ?? x;
+      this.storeResidual(pass, layer, 'hook_resid_pre', x);
       if (pass.keepResiduals) residuals.push(x);
-      const result = await this.runLayer(pass, layer, x);
+      const result = await this.runLayer(pass, layer, x, edits);
       if (pass.keepKeysValues) keysValues.push(result.keysValues);
-      x = result.x;
+      x = edits?.residPost(result.x, tile) ?? result.x;
+      if (x !== result.x && !allFinite(x)) throw nonFiniteError(`blocks.${layer}.hook_resid_post`, x, true);
+      this.storeResidual(pass, layer, 'hook_resid_post', x);
       pass.onProgress?.({
         done: layer - fromLayer + 1,
         total: toLayer - fromLayer,
@@ -163,8 +138,15 @@ export class BlockStack {
     return { x, keysValues, residuals };
   }
 
+  private storeResidual(pass: TilePass, layer: number, hook: BlockHook, x: Float32Array): void {
+    if (!pass.reads?.hooks.get(layer)?.includes(hook)) return;
+    const tile = { firstItem: pass.firstItem, items: pass.batch, firstRow: 0, rows: pass.count };
+    pass.collected.storeResidual(layer, hook, tile, rowsOfTile(pass.reads, tile), x);
+  }
+
   /** New positions per run. */
-  private chunkSize(pass: StackPass): number {
+  private chunkSize(pass: StackPass, edits: LayerEdits | undefined): number {
+    if (edits?.whole) return pass.count;
     const perPosition = this.config.nHeads * (pass.start + pass.count) * pass.batch;
     return Math.max(1, Math.min(pass.batch === 1 ? CHUNK_POSITIONS : pass.count, Math.floor(MAX_SCORES / perPosition)));
   }
@@ -173,10 +155,11 @@ export class BlockStack {
     pass: TilePass,
     layer: number,
     x: Float32Array,
+    edits: LayerEdits | undefined,
   ): Promise<{ x: Float32Array; keysValues: KeysValues }> {
     const { batch, count, start } = pass;
     const { dModel } = this.config;
-    const step = this.chunkSize(pass);
+    const step = this.chunkSize(pass, edits);
     const next = count <= step ? null : new Float32Array(x.length);
     let past = start > 0 ? pass.past?.(layer) : NO_KEYS_VALUES;
     if (past === undefined) throw new Error('A pass that starts after position 0 needs past keys and values.');
@@ -185,7 +168,8 @@ export class BlockStack {
       const tile = { firstItem: pass.firstItem, items: batch, firstRow: first, rows: Math.min(step, count - first) };
       const last = first + tile.rows === count;
       const chunk = next === null ? x : takeRows(x, batch, dModel, first, tile.rows);
-      const result = await this.runTile(pass, layer, tile, chunk, past, pass.keepKeysValues === true || !last);
+      const wanted = pass.keepKeysValues === true || !last;
+      const result = await this.runTile(pass, layer, tile, chunk, past, wanted, edits);
       if (next === null) return { x: result.x, keysValues: result.keysValues };
       putRows(next, batch, dModel, first, result.x);
       current = joinPositions(current, result.keysValues, this.config);
@@ -201,25 +185,29 @@ export class BlockStack {
     x: Float32Array,
     past: KeysValues,
     wantKeysValues: boolean,
+    edits: LayerEdits | undefined,
   ): Promise<{ x: Float32Array; keysValues: KeysValues }> {
     const tileRows: TileRows = pass.reads ? rowsOfTile(pass.reads, tile) : { local: [], target: [] };
     const hooks = tileRows.local.length === 0 ? [] : (pass.reads?.hooks.get(layer) ?? []);
     // Head results are made from z.
-    const inGraph = this.hooks.filter(
+    const inGraph = (edits?.hooks ?? this.hooks).filter(
       (hook) => hooks.includes(hook) || (hook === 'attn.hook_z' && hooks.includes('attn.hook_result')),
     );
-    const feeds = this.feeds(layer, pass.start + tile.firstRow, tile, x, past, inGraph, tileRows.local);
+    const kind = edits?.kind ?? this.blockKind;
+    const feeds = {
+      ...this.feeds(layer, pass.start + tile.firstRow, tile, x, past),
+      ...this.rowFeeds(edits?.hooks ?? this.hooks, inGraph, tileRows.local),
+      ...edits?.feeds({ ...tile, firstRow: pass.start + tile.firstRow }),
+    };
     const names = [BLOCK_OUTPUTS.y, ...(wantKeysValues ? [BLOCK_OUTPUTS.keys, BLOCK_OUTPUTS.values] : []), ...inGraph];
-    const outputs = await this.pool.run(this.blockKind, layer, feeds, names, pass);
+    const outputs = await this.pool.run(kind, layer, feeds, names, pass);
     this.blockPositions += tile.items * tile.rows;
     const y = floats(outputs[BLOCK_OUTPUTS.y]);
-    if (!allFinite(y)) await this.reportNonFinite(layer, tile, feeds, y);
+    if (!allFinite(y)) await this.reportNonFinite(pass, layer, tile, feeds, y, edits);
     for (const hook of inGraph) {
       pass.collected.store(layer, hook, tile, tileRows, outputs[hook].dims, floats(outputs[hook]));
     }
-    if (hooks.includes('hook_resid_pre')) pass.collected.storeResidual(layer, 'hook_resid_pre', tile, tileRows, x);
-    if (hooks.includes('hook_resid_post')) pass.collected.storeResidual(layer, 'hook_resid_post', tile, tileRows, y);
-    if (hooks.includes('attn.hook_result')) {
+    if (hooks.includes('attn.hook_result') && !inGraph.includes('attn.hook_result')) {
       await this.storeHeadResults(pass, layer, tile, tileRows, floats(outputs['attn.hook_z']));
     }
     const keysValues = wantKeysValues
@@ -233,27 +221,21 @@ export class BlockStack {
     return { x: y, keysValues };
   }
 
-  private feeds(
-    layer: number,
-    first: number,
-    tile: Tile,
-    x: Float32Array,
-    past: KeysValues,
-    hooks: readonly BlockHook[],
-    rows: readonly number[],
-  ): Feeds {
+  private feeds(layer: number, first: number, tile: Tile, x: Float32Array, past: KeysValues): Feeds {
     const { dModel, dHead, nKeyValueHeads } = this.config;
     const pastDims = [past.batch, nKeyValueHeads, past.length, dHead];
-    const rowTensor = rows.length === 0 ? this.noRows : integerTensor(rows);
     return {
       [BLOCK_INPUTS.x]: floatTensor(x, [tile.items, tile.rows, dModel]),
       [BLOCK_INPUTS.pastKeys]: floatTensor(past.keys, pastDims),
       [BLOCK_INPUTS.pastValues]: floatTensor(past.values, pastDims),
       ...this.inputs.feeds(layer, first, tile.rows),
-      ...Object.fromEntries(
-        this.hooks.map((hook) => [rowsInput(hook), hooks.includes(hook) ? rowTensor : this.noRows]),
-      ),
     };
+  }
+
+  /** Rows to read at the `wanted` ones of the hooks that a graph can return; none at the others. */
+  private rowFeeds(hooks: readonly BlockHook[], wanted: readonly BlockHook[], rows: readonly number[]): Feeds {
+    const tensor = rows.length === 0 ? this.noRows : integerTensor(rows);
+    return Object.fromEntries(hooks.map((hook) => [rowsInput(hook), wanted.includes(hook) ? tensor : this.noRows]));
   }
 
   private async storeHeadResults(
@@ -268,7 +250,7 @@ export class BlockStack {
     const outputs = await this.pool.run(
       this.resultKind,
       layer,
-      { z: floatTensor(z, [rows, nHeads, dHead]) },
+      { z: floatTensor(z, [1, rows, nHeads, dHead]) },
       ['results'],
       pass,
     );
@@ -277,12 +259,21 @@ export class BlockStack {
   }
 
   /** Runs the block once more with every hook read, to say where the first bad number appears. */
-  private async reportNonFinite(layer: number, tile: Tile, feeds: Feeds, y: Float32Array): Promise<never> {
-    const all = integerTensor(Array.from({ length: tile.rows }, (_, row) => row));
-    const reading = { ...feeds, ...Object.fromEntries(this.hooks.map((hook) => [rowsInput(hook), all])) };
-    const outputs = await this.pool.run(this.blockKind, layer, reading, this.hooks);
-    const hook = this.hooks.find((name) => !allFinite(floats(outputs[name]))) ?? 'hook_resid_post';
-    throw nonFiniteError(`blocks.${layer}.${hook}`, hook === 'hook_resid_post' ? y : floats(outputs[hook]));
+  private async reportNonFinite(
+    pass: StackPass,
+    layer: number,
+    tile: Tile,
+    feeds: Feeds,
+    y: Float32Array,
+    edits: LayerEdits | undefined,
+  ): Promise<never> {
+    const hooks = edits?.hooks ?? this.hooks;
+    const all = Array.from({ length: tile.rows }, (_, row) => row);
+    const reading = { ...feeds, ...this.rowFeeds(hooks, hooks, all) };
+    const outputs = await this.pool.run(edits?.kind ?? this.blockKind, layer, reading, hooks);
+    const hook = hooks.find((name) => !allFinite(floats(outputs[name]))) ?? 'hook_resid_post';
+    const values = hook === 'hook_resid_post' ? y : floats(outputs[hook]);
+    throw nonFiniteError(`blocks.${layer}.${hook}`, values, layer >= (pass.editedFrom ?? Infinity));
   }
 }
 

@@ -1,7 +1,7 @@
 import type { ModelConfig } from '../models/modelConfig.ts';
 import type { BlockWeights } from '../models/modelWeights.ts';
-import type { HookSink } from './blockGraph.ts';
 import type { GraphBuilder } from './graphBuilder.ts';
+import { type HookSink, passHook } from './hookSink.ts';
 
 function activate(graph: GraphBuilder, activation: ModelConfig['mlp']['activation'], x: string): string {
   switch (activation) {
@@ -25,19 +25,14 @@ export function mlp(
   normed: string,
 ): string {
   const { in: up, gate, out } = weights.mlp;
-  const linear = graph.linear(normed, up);
+  const plain = graph.linear(normed, up);
   let post: string;
   if (gate === null) {
-    reader.read('mlp.hook_pre', linear);
-    post = activate(graph, config.mlp.activation, linear);
+    post = activate(graph, config.mlp.activation, passHook(reader, 'mlp.hook_pre', plain));
   } else {
-    const pre = graph.linear(normed, gate);
-    reader.read('mlp.hook_pre', pre);
-    reader.read('mlp.hook_pre_linear', linear);
+    const pre = passHook(reader, 'mlp.hook_pre', graph.linear(normed, gate));
+    const linear = passHook(reader, 'mlp.hook_pre_linear', plain);
     post = graph.op('Mul', [activate(graph, config.mlp.activation, pre), linear]);
   }
-  reader.read('mlp.hook_post', post);
-  const result = graph.linear(post, out);
-  reader.read('hook_mlp_out', result);
-  return result;
+  return passHook(reader, 'hook_mlp_out', graph.linear(passHook(reader, 'mlp.hook_post', post), out));
 }

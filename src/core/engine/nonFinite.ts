@@ -8,12 +8,21 @@ export function allFinite(values: ArrayLike<number>): boolean {
   return Number.isFinite(sum);
 }
 
-/** The error for a NaN or infinity in the activations: names the first hook point that has one. */
-export function nonFiniteError(hook: string, values: ArrayLike<number>): MechanistError {
+/**
+ * The error for a NaN or infinity in the activations: names the first hook point that has one. `edited`: interventions
+ * act there or before, so that the weights need not be at fault.
+ */
+export function nonFiniteError(hook: string, values: ArrayLike<number>, edited = false): MechanistError {
   const kind = Array.from(values).some((value) => Number.isNaN(value)) ? 'NaN' : 'infinity';
-  return new MechanistError(
-    'model-corrupt',
-    `The activations become ${kind} at ${hook}. The weights of this model are damaged or overflow float32; verify the model or add it again.`,
-    { hook },
-  );
+  return edited
+    ? new MechanistError(
+        'bad-input',
+        `The activations become ${kind} at ${hook}, in a run with interventions. Use smaller values, or run the prompt without interventions to see whether the model itself is damaged.`,
+        { hook },
+      )
+    : new MechanistError(
+        'model-corrupt',
+        `The activations become ${kind} at ${hook}. The weights of this model are damaged or overflow float32; verify the model or add it again.`,
+        { hook },
+      );
 }

@@ -1,8 +1,9 @@
 import type { ModelConfig } from '../../models/modelConfig.ts';
 import type { BlockWeights, TensorLocation } from '../../models/modelWeights.ts';
-import { BLOCK_INPUTS, BLOCK_OUTPUTS, blockForward, type HookSink, rowsInput } from '../blockGraph.ts';
+import { BLOCK_INPUTS, BLOCK_OUTPUTS, blockForward } from '../blockGraph.ts';
 import type { GraphBytes } from '../graphBuilder.ts';
 import { type BlockHook, hookExists, innerDims, isAttentionMap } from '../hookPoints.ts';
+import { type HookSink, rowsInput } from '../hookSink.ts';
 import { GradientGraph } from './gradientGraph.ts';
 import { VjpRules } from './vjpRules.ts';
 

@@ -2,8 +2,9 @@ import type { ModelConfig } from '../../models/modelConfig.ts';
 import type { ModelWeights, TensorLocation } from '../../models/modelWeights.ts';
 import { ActivationReads, type ReadPlan, rowsOfTile, type Tile } from '../activationReads.ts';
 import { AttentionInputs } from '../attentionInputs.ts';
-import { BLOCK_INPUTS, rowsInput } from '../blockGraph.ts';
+import { BLOCK_INPUTS } from '../blockGraph.ts';
 import type { BlockHook } from '../hookPoints.ts';
+import { rowsInput } from '../hookSink.ts';
 import { firstPositions, type KeysValues, putRows, takeRows } from '../keysValues.ts';
 import { allFinite, nonFiniteError } from '../nonFinite.ts';
 import {
