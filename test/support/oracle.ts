@@ -44,16 +44,26 @@ function linear(x: Matrix, { weight, layout, bias }: LinearWeights): Matrix {
   return x.map((row) => outputs.map((w, j) => dot(row, w) + (offset?.[j] ?? 0)));
 }
 
-function normalise(x: Matrix, { gain, bias }: NormWeights, norm: ModelConfig['norm']) {
+function normalise(
+  x: Matrix,
+  { gain, bias }: NormWeights,
+  norm: ModelConfig['norm'],
+  keep: Keep,
+  name: 'ln1' | 'ln2' | 'ln_final',
+): Matrix {
   const [g, b] = [readTensor(gain), bias === null ? null : readTensor(bias)];
   const centred = x.map((row) => {
     const mean = norm.kind === 'layernorm' ? row.reduce((sum, value) => sum + value, 0) / row.length : 0;
     return row.map((value) => value - mean);
   });
-  const scale = centred.map((row) => [Math.sqrt(dot(row, row) / row.length + norm.eps)]);
+  const scale = keep(
+    `${name}.hook_scale`,
+    centred.map((row) => [Math.sqrt(dot(row, row) / row.length + norm.eps)]),
+  );
   const unit = centred.map((row, r) => row.map((value) => value / scale[r][0]));
-  const out = unit.map((row) => row.map((value, i) => value * g[i] + (b?.[i] ?? 0)));
-  return { scale, normalized: norm.kind === 'layernorm' ? out : unit, out };
+  const affine = (m: Matrix) => m.map((row) => row.map((value, i) => value * g[i] + (b?.[i] ?? 0)));
+  const hook = `${name}.hook_normalized`;
+  return norm.kind === 'layernorm' ? keep(hook, affine(unit)) : affine(keep(hook, unit));
 }
 
 function erf(x: number): number {
@@ -122,31 +132,28 @@ function softmax(scores: readonly number[]): number[] {
   return powers.map((power) => power / total);
 }
 
-type Keep = (name: string, value: Matrix) => void;
+/** Stores an activation and returns what stands in its place. */
+type Keep = (name: string, value: Matrix) => Matrix;
 const flat = (x: number[][][]): Matrix => x.map((row) => row.flat());
 
 function attention(x: Matrix, config: ModelConfig, weights: BlockWeights, layer: number, keep: Keep): Matrix {
-  const { nHeads, nKeyValueHeads } = config;
-  const [q, k, v] = queryKeyValue(x, config, weights);
-  const [queries, keys] = [rotate(q, config), rotate(k, config)];
-  keep('attn.hook_q', flat(q));
-  keep('attn.hook_k', flat(k));
-  keep('attn.hook_v', flat(v));
-  keep('attn.hook_rot_q', flat(queries));
-  keep('attn.hook_rot_k', flat(keys));
+  const { nHeads, nKeyValueHeads, dHead } = config;
+  const kept = (name: string, value: number[][][]) =>
+    keep(name, flat(value)).map((row) => value[0].map((_, head) => row.slice(head * dHead, (head + 1) * dHead)));
+  const [q, k, v] = queryKeyValue(x, config, weights).map((part, i) => kept(`attn.hook_${'qkv'[i]}`, part));
+  const [queries, keys] = [q, k].map((part, i) => kept(`attn.hook_rot_${'qk'[i]}`, rotate(part, config)));
   const window = config.attention.windows[layer] ?? Number.POSITIVE_INFINITY;
   const z: number[][][] = x.map(() => []);
   for (let head = 0; head < nHeads; head += 1) {
     const shared = Math.floor(head / (nHeads / nKeyValueHeads));
-    const pattern = x.map((_, query) => {
-      const scores = x.map((__, key) =>
+    const scores = x.map((_, query) =>
+      x.map((__, key) =>
         key > query || query - key >= window
           ? Number.NEGATIVE_INFINITY
           : config.attention.scale * dot(queries[query][head], keys[key][shared]),
-      );
-      return softmax(scores);
-    });
-    keep(`attn.hook_pattern.${head}`, pattern);
+      ),
+    );
+    const pattern = keep(`attn.hook_pattern.${head}`, keep(`attn.hook_attn_scores.${head}`, scores).map(softmax));
     pattern.forEach((row, query) => {
       z[query].push(
         v[0][shared].map((_, i) =>
@@ -158,60 +165,55 @@ function attention(x: Matrix, config: ModelConfig, weights: BlockWeights, layer:
       );
     });
   }
-  keep('attn.hook_z', flat(z));
-  return linear(flat(z), weights.attention.out);
+  return linear(keep('attn.hook_z', flat(z)), weights.attention.out);
 }
 
 function mlp(x: Matrix, config: ModelConfig, weights: BlockWeights, keep: Keep): Matrix {
   const { in: up, gate, out } = weights.mlp;
   const act = ACTIVATIONS[config.mlp.activation];
-  const plain = linear(x, up);
-  const pre = gate === null ? plain : linear(x, gate);
-  keep('mlp.hook_pre', pre);
-  if (gate !== null) keep('mlp.hook_pre_linear', plain);
-  const post = pre.map((row, r) => row.map((value, c) => act(value) * (gate === null ? 1 : plain[r][c])));
-  keep('mlp.hook_post', post);
-  return linear(post, out);
+  const pre = keep('mlp.hook_pre', linear(x, gate ?? up));
+  const factor = gate === null ? null : keep('mlp.hook_pre_linear', linear(x, up));
+  const post = pre.map((row, r) => row.map((value, c) => act(value) * (factor?.[r][c] ?? 1)));
+  return linear(keep('mlp.hook_post', post), out);
 }
 
-/** The whole model on one prompt; `embeddings` replaces the token embedding where it is given. */
+/**
+ * The whole model on one prompt; `embeddings` replaces the token embedding where it is given, `edit` says what stands at
+ * each hook point instead of what was computed.
+ */
 export function oracleRun(
   config: ModelConfig,
   weights: ModelWeights,
   tokens: readonly number[],
   embeddings: ReadonlyMap<number, readonly number[]> = new Map(),
+  edit: Keep = (_, value) => value,
 ): OracleRun {
   const activations = new Map<string, Matrix>();
   const table = readMatrix(weights.embed);
-  let x = tokens.map((id, pos) => [...(embeddings.get(pos) ?? table[id])]);
-  activations.set('hook_embed', x);
+  const keep: Keep = (name, value) => {
+    const edited = edit(name, value);
+    activations.set(name, edited);
+    return edited;
+  };
+  let x = keep(
+    'hook_embed',
+    tokens.map((id, pos) => [...(embeddings.get(pos) ?? table[id])]),
+  );
   if (weights.positionEmbed !== null) {
-    const positions = readMatrix(weights.positionEmbed).slice(0, tokens.length);
-    activations.set('hook_pos_embed', positions);
-    x = add(x, positions);
+    x = add(x, keep('hook_pos_embed', readMatrix(weights.positionEmbed).slice(0, tokens.length)));
   }
   weights.blocks.forEach((block, layer) => {
-    const keep: Keep = (name, value) => activations.set(`blocks.${layer}.${name}`, value);
-    keep('hook_resid_pre', x);
-    const norm1 = normalise(x, block.norm1, config.norm);
-    keep('ln1.hook_scale', norm1.scale);
-    keep('ln1.hook_normalized', norm1.normalized);
-    const attnOut = attention(norm1.out, config, block, layer, keep);
-    keep('hook_attn_out', attnOut);
-    const mid = add(x, attnOut);
-    keep('hook_resid_mid', mid);
-    const norm2 = normalise(config.parallelResidual ? x : mid, block.norm2, config.norm);
-    keep('ln2.hook_scale', norm2.scale);
-    keep('ln2.hook_normalized', norm2.normalized);
-    const mlpOut = mlp(norm2.out, config, block, keep);
-    keep('hook_mlp_out', mlpOut);
-    x = add(mid, mlpOut);
-    keep('hook_resid_post', x);
+    const at: Keep = (name, value) => keep(`blocks.${layer}.${name}`, value);
+    x = at('hook_resid_pre', x);
+    const attnInput = normalise(x, block.norm1, config.norm, at, 'ln1');
+    const attnOut = at('hook_attn_out', attention(attnInput, config, block, layer, at));
+    const mid = at('hook_resid_mid', add(x, attnOut));
+    const mlpInput = normalise(config.parallelResidual ? x : mid, block.norm2, config.norm, at, 'ln2');
+    const mlpOut = at('hook_mlp_out', mlp(mlpInput, config, block, at));
+    x = at('hook_resid_post', add(mid, mlpOut));
   });
-  const final = normalise(x, weights.finalNorm, config.norm);
-  activations.set('ln_final.hook_scale', final.scale);
-  activations.set('ln_final.hook_normalized', final.normalized);
-  return { activations, logits: linear(final.out, weights.unembed) };
+  const final = normalise(x, weights.finalNorm, config.norm, keep, 'ln_final');
+  return { activations, logits: linear(final, weights.unembed) };
 }
 
 /** Mean of the token embeddings over the vocabulary. */

@@ -5,7 +5,6 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Backward } from '../../../src/core/engine/backward/backward.ts';
 import { allHookPoints, hookName } from '../../../src/core/engine/hookPoints.ts';
 import { ModelRunner } from '../../../src/core/engine/modelRunner.ts';
-import type { ModelFamily } from '../../../src/core/models/modelConfig.ts';
 import { openModelFiles } from '../../../src/core/models/openModelFiles.ts';
 import { distance, type Packed, readReference, unpack } from '../../support/gradients.ts';
 import { referenceModels } from '../../support/smallModels.ts';
@@ -20,7 +19,6 @@ interface Reference {
     readonly weights: Record<string, { shape: number[]; norm: number; indices: number[]; values: Packed }>;
   };
 }
-
 
 /** Hugging Face's names of modules → ours. */
 const MODULES: readonly (readonly [RegExp, string])[] = [

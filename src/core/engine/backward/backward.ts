@@ -23,6 +23,11 @@ export interface WeightGradientResult {
   readonly gradients: ReadonlyMap<string, PackedArray>;
 }
 
+/**
+ * Attention scores of one run, in numbers: bounds the memory of long prompts. The reverse pass holds about five such tables.
+ */
+const MAX_SCORES = 4 << 20;
+
 const NO_HOOKS: ParsedHooks = { blocks: new Map(), globals: [] };
 const NO_WANTED: WantedWeights = { blocks: new Map(), globals: new Map() };
 
@@ -36,7 +41,11 @@ export class Backward {
   private readonly final: FinalBackward;
   private readonly stacks = new Map<string, BackwardStack>();
 
-  constructor(private readonly runner: ModelRunner) {
+  /** @param maxScores attention scores of one run, in numbers; longer prompts are run in chunks of positions */
+  constructor(
+    private readonly runner: ModelRunner,
+    private readonly maxScores = MAX_SCORES,
+  ) {
     this.final = new FinalBackward(runner.config, runner.weights, runner);
   }
 
@@ -110,7 +119,7 @@ export class Backward {
     const own = [...new Set(freeze)].sort();
     const key = own.join();
     const { config, weights, pool } = this.runner;
-    const stack = this.stacks.get(key) ?? new BackwardStack(config, weights, pool, own);
+    const stack = this.stacks.get(key) ?? new BackwardStack(config, weights, pool, own, this.maxScores);
     this.stacks.set(key, stack);
     return stack;
   }

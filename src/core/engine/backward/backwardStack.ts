@@ -27,14 +27,6 @@ import {
 import { blockWeightNames } from './weightNames.ts';
 import type { WeightSums } from './weightSums.ts';
 
-/** Attention scores of one run, in numbers: bounds the memory of long prompts. The reverse pass holds about four such tables. */
-const MAX_SCORES = 4 << 20;
-
-/** Positions per run: all of them, or as many queries as fit. */
-export function chunkRows(config: ModelConfig, items: number, length: number): number {
-  return Math.max(1, Math.min(length, Math.floor(MAX_SCORES / (config.nHeads * length * items))));
-}
-
 /** A reverse pass through some of the blocks for the items of one tile. */
 export interface BackwardPass {
   readonly firstItem: number;
@@ -98,6 +90,7 @@ export class BackwardStack {
     private readonly weights: ModelWeights,
     private readonly pool: SessionPool,
     private readonly freeze: readonly FreezablePart[],
+    private readonly maxScores: number,
   ) {
     this.inputs = new AttentionInputs(config);
     this.hooks = backwardHooks(config);
@@ -120,6 +113,11 @@ export class BackwardStack {
       this.kinds.set(key, kind);
     }
     return kind;
+  }
+
+  /** Positions per run: all of them, or as many queries as fit. */
+  chunkRows(items: number, length: number): number {
+    return Math.max(1, Math.min(length, Math.floor(this.maxScores / (this.config.nHeads * length * items))));
   }
 
   /** @returns the gradient at resid_pre of layer `lowest`, `[items, length, d_model]`. */
@@ -156,7 +154,7 @@ export class BackwardStack {
     const { items, length } = pass;
     const { dModel, nKeyValueHeads, dHead } = this.config;
     const x = pass.residuals[layer - pass.fromLayer];
-    const step = chunkRows(this.config, items, length);
+    const step = this.chunkRows(items, length);
     const whole = { firstItem: pass.firstItem, items, firstRow: 0, rows: length };
     if (step === length) return this.tile(pass, layer, whole, x, dy, null);
     const size = items * nKeyValueHeads * length * dHead;

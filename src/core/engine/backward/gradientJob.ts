@@ -4,7 +4,7 @@ import { type GlobalHook, hookName } from '../hookPoints.ts';
 import type { ModelRunner, RunOptions } from '../modelRunner.ts';
 import { checkResidual, type ParsedHooks } from '../runChecks.ts';
 import type { FreezablePart } from './backwardGraph.ts';
-import { type BackwardStack, chunkRows, HookGradients } from './backwardStack.ts';
+import { type BackwardStack, HookGradients } from './backwardStack.ts';
 import type { FinalBackward, RowGradient } from './finalBackward.ts';
 import type { Objective, ObjectivePart } from './objective.ts';
 import type { WantedWeights } from './weightNames.ts';
@@ -119,7 +119,7 @@ export class GradientJob {
     const steps = nLayers - job.fromLayer + nLayers - lowest;
     const report = (step: number, label: string) =>
       onProgress?.({ done: done * steps + step, total: tiles * steps, label });
-    const chunked = chunkRows(runner.config, items, job.length) < job.length;
+    const chunked = this.stack.chunkRows(items, job.length) < job.length;
     const reads: ReadPlan = { hooks: job.activations.blocks, rows: job.rows };
     const forward = await runner.blocks.forward({
       ...{ x: await this.start(first, items), batch: items, count: job.length, start: 0, reads, signal },
