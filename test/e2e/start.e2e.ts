@@ -54,7 +54,7 @@ afterAll(async () => {
 
 /** The prompt file as it is on disk, with the cursor behind the prompt of a line. */
 async function freshPrompt(lineNumber: number): Promise<void> {
-  await workbench.openFile('pronouns.prompt');
+  await workbench.focusFirstGroup();
   await workbench.runCommand('File: Revert File');
   await workbench.toEndOfLine(lineNumber);
 }
@@ -191,6 +191,7 @@ describe('trace panel', () => {
     await TracePanel.of(workbench);
     const tokens = await panel.tokens();
     for (const [i, { value }] of edited.attributions.entries()) expect(isRounded(tokens[i].value, value)).toBe(true);
+    await workbench.focusFirstGroup();
     await workbench.runCommand('File: Revert File');
     await panel.titleAfter(title);
   });

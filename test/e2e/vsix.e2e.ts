@@ -90,7 +90,7 @@ describe('the packed extension without the real model', () => {
   });
 
   step('tells at the word what is wrong in the front matter, and recovers', async () => {
-    await workbench.openFile('pronouns.prompt');
+    await workbench.focusFirstGroup();
     await workbench.click('model: smollm2', 'model');
     await workbench.page.keyboard.press('Home');
     await workbench.page.keyboard.type('x');

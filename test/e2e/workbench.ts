@@ -49,6 +49,11 @@ export class Workbench {
     await this.page.waitForSelector(`.tab.active[data-resource-name="${name}"]`, { timeout: slow });
   }
 
+  /** Gives the focus to the text beside a panel. Quick Open would open it once more where the focus is. */
+  focusFirstGroup(): Promise<void> {
+    return this.runCommand('View: Focus First Editor Group');
+  }
+
   /** Runs a command from the palette by its whole title. */
   runCommand(title: string): Promise<void> {
     return this.quickInput(`>${title}`, title);
