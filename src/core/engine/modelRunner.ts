@@ -7,6 +7,11 @@ import type { OpenModel } from '../models/openModel.ts';
 import { BlockStack } from './blockStack.ts';
 import { FinalNorm } from './finalNorm.ts';
 import { type GlobalHook, hookName } from './hookPoints.ts';
+import {
+  type InterventionResult,
+  InterventionRunner,
+  type InterventionRunOptions,
+} from './interventions/interventionRun.ts';
 import { takeRows } from './keysValues.ts';
 import { allFinite, nonFiniteError } from './nonFinite.ts';
 import { checkPositions, checkResidual, checkTokens, parseHooks } from './runChecks.ts';
@@ -42,6 +47,7 @@ export interface RunResult {
 /** A model ready to run: forward passes with any hook point read. The one user of the runtime; everything above asks it. */
 export class ModelRunner {
   private mean: Promise<Float32Array> | undefined;
+  private interventions: InterventionRunner | undefined;
 
   private constructor(
     readonly config: ModelConfig,
@@ -183,6 +189,17 @@ export class ModelRunner {
     const picked = pickRows(residual.data, batch, length, dModel, rows);
     const logits = await this.unembedding.logits(this.finalNorm.apply(picked), columns, signal);
     return { dims: [batch, rows.length, logits.dims[1]], data: logits.data };
+  }
+
+  /**
+   * Runs a batch with interventions and reads hook points after them. One forward pass, and one for each run that values
+   * are taken from (up to the last hook needed); with `clean`, only layers and positions from the first change on.
+   * @throws MechanistError as `run`; `bad-input` with the `index` of an intervention that does not fit, or when the
+   * activations become NaN or infinite (names the first hook point)
+   */
+  runWith(tokens: readonly ArrayLike<number>[], options: InterventionRunOptions): Promise<InterventionResult> {
+    this.interventions ??= new InterventionRunner(this);
+    return this.interventions.run(tokens, options);
   }
 
   private globalActivation(

@@ -70,13 +70,12 @@ function mean(source: PackedArray, axes: HookAxes, over: MeanOver, groups: reado
   });
   const to = rowsOf(dims, axes);
   const data = new Float32Array(dims.reduce((product, dim) => product * dim, 1));
+  const sharers = (item: number) => {
+    if (over === 'group') return allItems.filter((i) => groups?.[i] === groups?.[item]);
+    return over === 'position' ? [item] : allItems;
+  };
   for (let item = 0; item < to.items; item += 1) {
-    const items =
-      over === 'group'
-        ? allItems.filter((i) => groups?.[i] === groups?.[item])
-        : over === 'position'
-          ? [item]
-          : allItems;
+    const items = from.items === 1 ? [0] : sharers(item);
     for (let position = 0; position < to.positions; position += 1) {
       const positions = over === 'position' || over === 'all' ? allPositions : [position];
       to.write(data, item, position, meanOf(source, from, items, positions));
