@@ -98,10 +98,14 @@ describe.each(Object.entries(SHAPES))('gradients of %s', (_, config) => {
       const own = plain.activations.has(hook)
         ? [hook]
         : Array.from({ length: config.nHeads }, (__, head) => `${hook}.${head}`);
+      const map = hook.endsWith('hook_pattern');
       const directions = new Map(
         own.map((name) => {
           const value = plain.activations.get(name) ?? [];
-          return [name, draw(value.length, value[0].length)] as const;
+          const direction = draw(value.length, value[0].length);
+          // No step where the mask hides the key.
+          const step = direction.map((row, r) => row.map((d, c) => (map && value[r][c] === 0 ? 0 : d)));
+          return [name, step] as const;
         }),
       );
       const at = (step: number) =>

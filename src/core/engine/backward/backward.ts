@@ -52,6 +52,7 @@ export class Backward {
   /**
    * Values of the objective and its gradients at hook points. Cost: 1 forward pass, and about 2 more for the layers from
    * the lowest hook on.
+   * Gradients at attention patterns are 0 where the mask hides the key, as at the scores.
    * @param tokens `[batch][pos]`, prompts of equal length
    * @throws MechanistError `bad-input`, `prompt-empty`, `prompt-too-long`, `model-corrupt`, `cancelled`
    */
@@ -107,12 +108,10 @@ export class Backward {
     const nothing = { hooks: NO_HOOKS, activations: NO_HOOKS, rows: new Int32Array(0), fromLayer: 0 };
     const job = { tokens, length, objective, parts, ...nothing, weights, freeze, options: { signal, onProgress } };
     const stack = this.stack(freeze);
-    try {
-      const { values } = await new GradientJob(this.runner, this.final, stack, job, sums).run();
-      return { values, gradients: new Map(options.weights.map((name) => [name, sums.get(name)])) };
-    } finally {
-      await stack.releaseWeightGraphs();
-    }
+    const { values } = await stack.withWeightGraphs(() =>
+      new GradientJob(this.runner, this.final, stack, job, sums).run(),
+    );
+    return { values, gradients: new Map(options.weights.map((name) => [name, sums.get(name)])) };
   }
 
   private stack(freeze: readonly FreezablePart[]): BackwardStack {

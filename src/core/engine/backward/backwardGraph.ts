@@ -127,7 +127,16 @@ class BlockGradients {
     const dims = map
       ? ['batch', config.nHeads, `rows of ${hook}`, 'keys']
       : ['batch', `rows of ${hook}`, ...innerDims(hook, config)];
-    graph.emit(graph.op('Gather', [this.at(hook), rows], { axis: map ? 2 : 1 }), hookGradient(hook), 'float32', dims);
+    const picked = graph.op('Gather', [this.at(hook), rows], { axis: map ? 2 : 1 });
+    graph.emit(hook === 'attn.hook_pattern' ? this.visible(picked, rows) : picked, hookGradient(hook), 'float32', dims);
+  }
+
+  /** Zero where a query must not look: no change of the model's input or weights can put anything there. */
+  private visible(picked: string, rows: string): string {
+    const { graph } = this;
+    const zero = graph.scalar(0);
+    const mask = graph.op('Gather', [BLOCK_INPUTS.mask, rows], { axis: 2 });
+    return graph.op('Where', [graph.op('Equal', [mask, zero]), picked, zero]);
   }
 
   /** The gradient at an input or weight, zeros where nothing flows. */

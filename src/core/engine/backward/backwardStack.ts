@@ -84,6 +84,7 @@ export class BackwardStack {
   private readonly hooks: readonly BlockHook[];
   private readonly kinds = new Map<string, SessionKind>();
   private readonly noRows = integerTensor([]);
+  private weightJobs = 0;
 
   constructor(
     private readonly config: ModelConfig,
@@ -135,8 +136,18 @@ export class BackwardStack {
     return dy;
   }
 
-  /** Frees the graphs that were made for gradients of weights. */
-  async releaseWeightGraphs(): Promise<void> {
+  /** Runs a job on gradients of weights, and frees its graphs when the last such job is done. */
+  async withWeightGraphs<T>(job: () => Promise<T>): Promise<T> {
+    this.weightJobs += 1;
+    try {
+      return await job();
+    } finally {
+      this.weightJobs -= 1;
+      if (this.weightJobs === 0) await this.releaseWeightGraphs();
+    }
+  }
+
+  private async releaseWeightGraphs(): Promise<void> {
     for (const [key, kind] of [...this.kinds]) {
       if (!key.includes(' ')) continue;
       this.kinds.delete(key);
