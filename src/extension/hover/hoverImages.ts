@@ -1,4 +1,4 @@
-import { niceMax, signed } from '../../shared/format.ts';
+import { signed } from '../../shared/format.ts';
 import { isHighContrast, type Palette } from '../../shared/palette.ts';
 
 /** An `<img>` of an SVG drawing. The same numbers stand in `alt` and in a table beside it. */
@@ -46,9 +46,7 @@ export function attributionBar(value: number, max: number, palette: Palette): st
 
 /** An end of a scale, without digits that say nothing: `+0.5`, `−2`. */
 export function axisEnd(value: number): string {
-  const text = Math.abs(value)
-    .toPrecision(2)
-    .replace(/\.?0+$/, '');
+  const text = Number(Math.abs(value).toPrecision(2)).toString();
   return value === 0 ? '0' : `${value < 0 ? '−' : '+'}${text}`;
 }
 
@@ -72,10 +70,9 @@ export function lensBars(values: readonly number[], rows: readonly string[], pal
   const height = 58;
   const bottom = 46;
   const finite = values.filter(Number.isFinite);
-  const max = niceMax(Math.max(0, ...finite.map(Math.abs)));
   const low = Math.min(0, ...finite);
   const high = Math.max(0, ...finite);
-  const span = high - low || max;
+  const span = high - low || 1;
   const y = (v: number) => 2 + ((high - v) / span) * (bottom - 4);
   const step = width / Math.max(1, values.length);
   const bars = values

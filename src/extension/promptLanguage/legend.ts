@@ -1,5 +1,6 @@
 import { tokenColors } from '../../shared/contributions.ts';
 import { visibleToken } from '../../shared/format.ts';
+import type { Beyond } from '../../shared/scale.ts';
 import type { TraceDocument } from '../../shared/traceDocument.ts';
 import { axisEnd } from '../hover/hoverImages.ts';
 
@@ -23,16 +24,21 @@ function ends({ terms }: TraceDocument['observable']): { low: string; high: stri
   return { low: `${visibleToken(low.text)} `, high: ` ${visibleToken(high.text)}` };
 }
 
-/** `␣he −2 ■■■ 0 ■■■ +2 ␣she logits`, piece by piece. */
-export function legendPieces(document: TraceDocument, max: number, highContrast = false): LegendPiece[] {
+/** `␣he −2 ■■■ 0 ■■■ ≥ +2 ␣she logits`, piece by piece; `≤` and `≥` where values lie beyond the end. */
+export function legendPieces(
+  document: TraceDocument,
+  max: number,
+  beyond: Beyond,
+  highContrast = false,
+): LegendPiece[] {
   const marks = highContrast ? lines : swatches;
   const { low, high } = ends(document.observable);
   const colorOf = (sign: 'positive' | 'negative', step: number) => tokenColors[sign][step - 1] ?? null;
   return [
-    { text: `${low}${axisEnd(-max)}`, color: null },
+    { text: `${low}${beyond.below ? '≤ ' : ''}${axisEnd(-max)}`, color: null },
     ...shownSteps.map((step) => ({ text: marks.negative, color: colorOf('negative', step) })),
     { text: '0', color: null },
     ...[...shownSteps].reverse().map((step) => ({ text: marks.positive, color: colorOf('positive', step) })),
-    { text: `${axisEnd(max)}${high} logits`, color: null },
+    { text: `${beyond.above ? '≥ ' : ''}${axisEnd(max)}${high} logits`, color: null },
   ];
 }

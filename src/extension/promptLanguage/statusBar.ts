@@ -4,6 +4,7 @@ import { isHighContrastTheme } from '../theme.ts';
 import { type LegendPiece, legendPieces } from './legend.ts';
 import type { PromptSession } from './promptSession.ts';
 import type { PromptSessions } from './promptSessions.ts';
+import { beyondEnd } from './tint.ts';
 
 const legendLength = 9;
 /** Right of the file's own items, left of the language. */
@@ -65,8 +66,9 @@ export class PromptStatusBar implements vscode.Disposable {
     this.#showModel(session);
     const trace = session ? firstTrace(session) : null;
     const tinted = session?.settings.tintEnabled === true && trace !== null;
+    const max = session?.scaleMax ?? 1;
     this.#showLegend(
-      tinted ? legendPieces(trace, session.scaleMax, isHighContrastTheme()) : [],
+      tinted ? legendPieces(trace, max, beyondEnd(session.shown, max), isHighContrastTheme()) : [],
       trace?.observable.label ?? '',
     );
   }

@@ -1,6 +1,6 @@
 import { divergingPosition } from '../../shared/color.ts';
 import { tokenTintAlphas } from '../../shared/contributions.ts';
-import { niceMax } from '../../shared/format.ts';
+import { type Beyond, beyondScale, scaleMax } from '../../shared/scale.ts';
 import type { ShownPrompt } from './shownTokens.ts';
 
 /** How many steps a tint has on either side of zero. */
@@ -33,16 +33,22 @@ export function tintRanges(shown: readonly ShownPrompt[], max: number): { start:
   return ranges;
 }
 
+function valuesOf(shown: readonly ShownPrompt[]): number[] {
+  return shown.flatMap(({ tokens }) => tokens.map(({ value }) => value));
+}
+
+/** At which ends of the file's scale tokens are clamped. */
+export function beyondEnd(shown: readonly ShownPrompt[], max: number): Beyond {
+  return beyondScale(valuesOf(shown), max);
+}
+
 /**
  * End of the scale for all prompts of a file, in logits. Until everything is there (`settled`) it only grows, in steps
- * of 1, 2, 5, so that it does not jump to and fro while results arrive.
+ * of 1, 2, 5, so that it does not jump to and fro while results arrive. The panel's figures end theirs by the same rule.
  */
 export function scaleEnd(shown: readonly ShownPrompt[], before: number, settled: boolean): number {
-  let largest = 0;
-  for (const { tokens } of shown) {
-    for (const { value } of tokens) if (Number.isFinite(value)) largest = Math.max(largest, Math.abs(value));
-  }
-  if (largest === 0) return before;
-  const end = niceMax(largest);
+  const values = valuesOf(shown);
+  if (!values.some((value) => Number.isFinite(value) && value !== 0)) return before;
+  const end = scaleMax(values);
   return settled || shown.length === 1 ? end : Math.max(end, before);
 }

@@ -2,7 +2,7 @@ import type { VNode } from 'preact';
 import { divergingColor, sequentialColor } from '../../shared/color.ts';
 import { share, signed } from '../../shared/format.ts';
 import { isHighContrast } from '../../shared/palette.ts';
-import type { Beyond } from './scale.ts';
+import type { Beyond } from '../../shared/scale.ts';
 import { numberWidth } from './text.ts';
 import type { Theme } from './theme.ts';
 

@@ -1,10 +1,10 @@
 import type { VNode } from 'preact';
 import { useMemo } from 'preact/hooks';
 import { isHighContrast } from '../../shared/palette.ts';
+import { beyondScale } from '../../shared/scale.ts';
 import { DivergingKey } from '../figures/DivergingKey.tsx';
 import { MatrixFigure } from '../figures/MatrixFigure.tsx';
 import { ErrorState } from '../figures/States.tsx';
-import { beyondScale } from '../figures/scale.ts';
 import { panelLayout } from './panelLayout.ts';
 import {
   componentId,

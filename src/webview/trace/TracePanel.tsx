@@ -1,10 +1,10 @@
 import type { VNode } from 'preact';
+import { beyondScale, scaleMax } from '../../shared/scale.ts';
 import { LinkButton } from '../figures/Button.tsx';
 import { DivergingKey } from '../figures/DivergingKey.tsx';
 import { OverviewBar } from '../figures/OverviewBar.tsx';
 import { PanelHeader, Segmented } from '../figures/PanelHeader.tsx';
 import { EmptyState, ErrorState, Notice, ProgressLine } from '../figures/States.tsx';
-import { beyondScale, scaleMax } from '../figures/scale.ts';
 import { TokenStrip } from '../figures/TokenStrip.tsx';
 import { exportItems } from './exportItems.ts';
 import { HeadSection } from './HeadSection.tsx';

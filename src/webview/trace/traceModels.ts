@@ -1,8 +1,8 @@
 import { percent, share, visibleToken } from '../../shared/format.ts';
+import { scaleMax } from '../../shared/scale.ts';
 import type { LensTable, TraceDocument } from '../../shared/traceDocument.ts';
 import type { ComponentRef } from '../../shared/tracePanelProtocol.ts';
 import type { MatrixCell, MatrixColumn, MatrixModel, MatrixRow } from '../figures/matrixModel.ts';
-import { scaleMax } from '../figures/scale.ts';
 import { spokenToken } from '../figures/text.ts';
 import type { TraceLayout } from './traceLayout.ts';
 

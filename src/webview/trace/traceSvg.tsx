@@ -1,12 +1,12 @@
 import type { VNode } from 'preact';
 import { visibleToken } from '../../shared/format.ts';
 import { isHighContrast } from '../../shared/palette.ts';
+import { type Beyond, beyondScale, scaleMax } from '../../shared/scale.ts';
 import type { HeadDetail, LensTable, TraceDocument } from '../../shared/traceDocument.ts';
 import { componentName } from '../../shared/traceSelection.ts';
 import { DivergingKey } from '../figures/DivergingKey.tsx';
 import { type MatrixMarks, StillMatrix } from '../figures/MatrixDrawing.tsx';
 import { geometryOf, type MatrixModel } from '../figures/matrixModel.ts';
-import { type Beyond, beyondScale, scaleMax } from '../figures/scale.ts';
 import { StillText, svgFile, wrapText } from '../figures/stillSvg.tsx';
 import { layoutStrip, TokenStrip } from '../figures/TokenStrip.tsx';
 import { numberWidth } from '../figures/text.ts';

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { resolveModelName } from '../../../src/extension/modelDirectory.ts';
 import { legendPieces } from '../../../src/extension/promptLanguage/legend.ts';
 import { moveShown } from '../../../src/extension/promptLanguage/shownTokens.ts';
-import { scaleEnd, tintRanges, tintStep } from '../../../src/extension/promptLanguage/tint.ts';
+import { beyondEnd, scaleEnd, tintRanges, tintStep } from '../../../src/extension/promptLanguage/tint.ts';
 import { makeTrace } from '../../support/traceFixture.ts';
 
 describe('tintStep', () => {
@@ -43,6 +43,8 @@ describe('scaleEnd', () => {
   it('only grows until everything is there', () => {
     expect(scaleEnd(shown(0.3), 1, false)).toBe(0.5);
     expect(scaleEnd(shown(0.3, -1.7), 0.5, false)).toBe(2);
+    expect(scaleEnd(shown(0.3, -2.47), 0.5, false)).toBe(2);
+    expect(beyondEnd(shown(0.3, -2.47), 2)).toEqual({ below: true, above: false });
     expect(scaleEnd(shown(0.3, 0.2), 2, false)).toBe(2);
     expect(scaleEnd(shown(0.3, 0.2), 2, true)).toBe(0.5);
     expect(scaleEnd(shown(Number.NaN), 2, true)).toBe(2);
@@ -79,8 +81,15 @@ describe('moveShown', () => {
 });
 
 describe('legendPieces', () => {
+  const inside = { below: false, above: false };
+
+  it('says at which end values are clamped, and writes round ends whole', () => {
+    const pieces = legendPieces(makeTrace(), 20, { below: false, above: true });
+    expect([pieces[0]?.text, pieces[8]?.text]).toEqual(['␣he −20', '≥ +20 ␣she logits']);
+  });
+
   it('names what either end speaks for', () => {
-    const pieces = legendPieces(makeTrace(), 2);
+    const pieces = legendPieces(makeTrace(), 2, inside);
     expect(pieces).toHaveLength(9);
     expect(pieces[0]?.text).toBe('␣he −2');
     expect(pieces[8]?.text).toBe('+2 ␣she logits');
@@ -95,7 +104,7 @@ describe('legendPieces', () => {
   });
 
   it('tells sign without colour in high contrast', () => {
-    const texts = legendPieces(makeTrace(), 0.5, true).map((p) => p.text);
+    const texts = legendPieces(makeTrace(), 0.5, inside, true).map((p) => p.text);
     expect(texts.slice(1, 4)).not.toEqual(texts.slice(5, 8));
   });
 });

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
+import { beyondScale, scaleMax } from '../../../src/shared/scale.ts';
 import type { TracePanelState } from '../../../src/shared/tracePanelProtocol.ts';
 import { componentsBySize, defaultComponent, defaultToken, effectOf } from '../../../src/shared/traceSelection.ts';
 import { windowWith } from '../../../src/webview/figures/OverviewBar.tsx';
-import { beyondScale, scaleMax } from '../../../src/webview/figures/scale.ts';
 import { layoutTrace } from '../../../src/webview/trace/traceLayout.ts';
 import { firstBroken, subtitleOf, titleOf } from '../../../src/webview/trace/traceText.ts';
 import {

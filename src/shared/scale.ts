@@ -1,4 +1,4 @@
-import { niceMax } from '../../shared/format.ts';
+import { niceMax } from './format.ts';
 
 /** How far a value may lie beyond the end of a scale: one outlier must not make all the others pale. */
 const slack = 1.3;
