@@ -18,13 +18,17 @@ export interface Surroundings {
   readonly cwd: string;
   readonly settings: Omit<AnalysisEngineOptions, 'threads'>;
   readonly cores: number;
+  /** Memory that is free now. */
+  readonly availableBytes: () => number;
 }
 
-interface Output {
+/** How the result is printed. */
+export interface Output {
   readonly json: boolean;
 }
 
-function print({ terminal }: Surroundings, { json }: Output, value: unknown, text: string): void {
+/** Prints a result to standard output, as JSON or in words. */
+export function print({ terminal }: Surroundings, { json }: Output, value: unknown, text: string): void {
   terminal.out(json ? `${JSON.stringify(value, null, 2)}\n` : text);
 }
 
@@ -40,7 +44,7 @@ async function readPrompt({ prompt }: TraceCommand, { terminal, cwd, signal }: S
 }
 
 /** Downloads a catalogue model that is not here, and says so. */
-async function pullIfMissing(ref: string, { store, terminal, signal }: Surroundings): Promise<void> {
+export async function pullIfMissing(ref: string, { store, terminal, signal }: Surroundings): Promise<void> {
   if (!(await store.needsPull(ref))) return;
   const entry = await store.entry(ref);
   if (entry !== null) {
@@ -57,7 +61,7 @@ async function pullIfMissing(ref: string, { store, terminal, signal }: Surroundi
 }
 
 /** Opens a model, runs `job`, gives the memory back. */
-async function withModel<T>(
+export async function withModel<T>(
   ref: string,
   threads: number,
   surroundings: Surroundings,

@@ -8,6 +8,7 @@ import { createModelStore } from '../core/session/createModelStore.ts';
 import { isCancelled, MechanistError } from '../shared/errors.ts';
 import { runModels, runTrace, type Surroundings } from './commands.ts';
 import { type Command, parseCommand } from './parseCommand.ts';
+import { runSweep } from './sweeps.ts';
 import type { Terminal } from './terminal.ts';
 import { UsageError, usage } from './usage.ts';
 
@@ -54,6 +55,7 @@ function surroundings(signal: AbortSignal): Surroundings {
     cwd,
     settings: { cacheBytes: ACTIVATION_CACHE_BYTES, version: version() },
     cores: availableParallelism(),
+    availableBytes,
   };
 }
 
@@ -69,6 +71,8 @@ async function run(command: Command, signal: AbortSignal): Promise<number> {
       return await runTrace(command, surroundings(signal));
     case 'models':
       return await runModels(command, surroundings(signal));
+    case 'sweep':
+      return await runSweep(command, surroundings(signal));
   }
 }
 

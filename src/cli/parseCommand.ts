@@ -1,6 +1,7 @@
-import { parseArgs } from 'node:util';
 import type { ObservableSpec } from '../shared/engineProtocol.ts';
 import type { AttributionMethod } from '../shared/traceDocument.ts';
+import { common, DEFAULT_MODEL, joinNegativeNumbers, parse, readInteger, readOutput } from './parseOptions.ts';
+import { isSweepName, parseSweep, type SweepCommand } from './parseSweep.ts';
 import { UsageError } from './usage.ts';
 
 export interface TraceCommand {
@@ -26,21 +27,15 @@ export interface ModelsCommand {
   readonly threads: number;
 }
 
-export type Command = (TraceCommand | ModelsCommand | { readonly kind: 'help' } | { readonly kind: 'version' }) & {
+export type Command = (
+  | TraceCommand
+  | ModelsCommand
+  | SweepCommand
+  | { readonly kind: 'help' }
+  | { readonly kind: 'version' }
+) & {
   readonly json: boolean;
 };
-
-/** Used when nobody names a model. */
-const DEFAULT_MODEL = 'smollm2-135m';
-
-const common = {
-  json: { type: 'boolean' },
-  text: { type: 'boolean' },
-  debug: { type: 'boolean' },
-  help: { type: 'boolean', short: 'h' },
-  version: { type: 'boolean' },
-  threads: { type: 'string' },
-} as const;
 
 const traceOptions = {
   ...common,
@@ -51,38 +46,6 @@ const traceOptions = {
   top: { type: 'string' },
   'prompt-file': { type: 'string' },
 } as const;
-
-function parse<T extends typeof common>(args: readonly string[], options: T) {
-  try {
-    return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
-  } catch (error) {
-    // Node's text ends with a hint on its own API after the first sentence.
-    const message = error instanceof Error ? error.message : String(error);
-    throw new UsageError(message.split(/\. (?=To |Did )|\n/, 1)[0]);
-  }
-}
-
-/** `--position -1` as people write it; parseArgs wants `--position=-1`. */
-function joinNegativeNumbers(args: readonly string[]): string[] {
-  const joined: string[] = [];
-  for (const arg of args) {
-    const last = joined.at(-1);
-    if (/^-\d+$/.test(arg) && last !== undefined && /^--(position|top|threads)$/.test(last)) {
-      joined[joined.length - 1] = `${last}=${arg}`;
-    } else joined.push(arg);
-  }
-  return joined;
-}
-
-function readInteger(name: string, text: string | undefined, least: number): number | undefined {
-  if (text === undefined) return undefined;
-  const value = Number(text);
-  if (!/^[+-]?\d+$/.test(text) || !Number.isSafeInteger(value) || value < least) {
-    const kind = Number.isFinite(least) ? `a whole number from ${least}` : 'a whole number';
-    throw new UsageError(`--${name} must be ${kind}, not "${text}"`);
-  }
-  return value;
-}
 
 function readObservable(text: string | undefined): ObservableSpec | undefined {
   if (text === undefined) return undefined;
@@ -104,11 +67,6 @@ function readObservable(text: string | undefined): ObservableSpec | undefined {
 function readMethod(text: string | undefined): AttributionMethod {
   if (text === undefined || text === 'direct' || text === 'occlusion') return text ?? 'direct';
   throw new UsageError(`--method must be direct or occlusion, not "${text}"`);
-}
-
-function readOutput(values: { json?: boolean; text?: boolean }): boolean {
-  if (values.json === true && values.text === true) throw new UsageError('--json and --text exclude each other');
-  return values.json === true;
 }
 
 function readPrompt(positionals: readonly string[], file: string | undefined): TraceCommand['prompt'] {
@@ -172,6 +130,7 @@ export function parseCommand(args: readonly string[]): Command {
   if (first === undefined) throw new UsageError('no command given');
   if (first === 'trace') return parseTrace(rest);
   if (first === 'models') return parseModels(rest);
+  if (isSweepName(first)) return parseSweep(first, rest);
   if (first === 'help') return { kind: 'help', json: false };
   if (!first.startsWith('-')) throw new UsageError(`unknown command "${first}"`);
   const { values } = parse(args, common);

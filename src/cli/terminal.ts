@@ -24,13 +24,18 @@ export class ProgressLine {
     this.#terminal = terminal;
   }
 
-  /** Reports in `bytes` are written as sizes, in `passes` as counts, in `share` as percent only. */
-  follow(unit: 'bytes' | 'passes' | 'share'): OnProgress {
+  /** Reports in `bytes` are written as sizes, in `passes` and `cells` as counts, in `share` as percent only. */
+  follow(unit: 'bytes' | 'passes' | 'cells' | 'share'): OnProgress {
     return ({ done, total, label }) => {
       const now = Date.now();
       if (!this.#terminal.interactive || (now - this.#drawn < REDRAW_MS && done < total)) return;
       this.#drawn = now;
-      const amount = { bytes: `${bytes(done)} of ${bytes(total)}  `, passes: `${done} of ${total}  `, share: '' }[unit];
+      const amount = {
+        bytes: `${bytes(done)} of ${bytes(total)}  `,
+        passes: `${done} of ${total}  `,
+        cells: `${done} of ${total} cells  `,
+        share: '',
+      }[unit];
       const share = total > 0 ? `${Math.floor((100 * done) / total)} %` : '';
       const line = `${share.padStart(5)}  ${amount}${label}`.slice(0, 78);
       this.#terminal.err(`\r${line.padEnd(this.#width)}`);

@@ -5,6 +5,9 @@ export const usage = `mechanist: mechanistic interpretability of language models
 
 Usage
   mechanist trace PROMPT [options]       explain the next token of a prompt
+  mechanist ablate [options]             remove each head, MLP, neuron, position
+  mechanist patch [options]              put activations of one run into another
+  mechanist path-patch [options]         patch single paths between heads
   mechanist models list                  models that can be named
   mechanist models pull ID               download a catalogue model, or resume
   mechanist models info MODEL            architecture and memory, from the headers
@@ -24,6 +27,34 @@ Options of trace
   --top N                  next-token candidates, default 10
   --prompt-file FILE       read the prompt from a file ("-": standard input)
   --threads N              threads for inference, default: all cores
+
+Options of ablate, patch and path-patch
+  --prompt TEXT            ablate: the prompt
+  --clean, --corrupted     patch, path-patch: prompts with as many tokens each
+  --answer, --foil TOKEN   e.g. " Mary" and " John"; --foil may be repeated
+  --position N             where the answer is predicted; default: last
+  --data FILE              prompts and answers from a .jsonl file instead
+  --metric METRIC          logit-difference (default), log-prob, prob, kl,
+                           cross-entropy or rank; --foil-form one, mean or max
+  --normalize FORM         denoising or noising: share of the whole effect
+  --sites SITES            ablate: heads (default), mlps, neurons (with --layer),
+                           positions
+  --mode MODE              ablate: zero (default), mean or resample
+  --mean-over WHAT         batch (default) or position
+  --site SITE              patch: resid_pre, resid_mid, resid_post, attn_out,
+                           mlp_out, z, q, k, v or pattern
+  --no-positions           patch: all positions at once
+  --direction DIRECTION    denoising (default) or noising
+  --receivers LIST         path-patch: final (default), or as "9.6.q 10.1.v"
+  --mlps HOW               path-patch: recomputed (default) or frozen
+  --method METHOD          exact (default), attribution (first-order estimate) or
+                           screened (estimate, the largest run exactly)
+  --verify-top N           screened: how many are run exactly, default 20
+  --seed N                 resampling and intervals, default 0
+  --memory MB              activations held at once, default a quarter of what is
+                           free
+  --out FILE               write the result as .mechanist.json, also when stopped
+  --resume FILE            go on from a result that is not complete
 
 Options of all commands
   --json                   one JSON object on standard output

@@ -2,8 +2,10 @@ import type { AnalysisEngine } from '../core/analyses/analysisEngine.ts';
 import type { LocatedModel, ModelStore } from '../core/models/modelStore.ts';
 import { type Job, verifyLoaded } from '../core/session/loadModel.ts';
 import type { EngineRequests } from '../shared/engineProtocol.ts';
+import type { GridDocument, GridNotifications } from '../shared/gridDocument.ts';
 import { progressPhases } from '../shared/progressPhases.ts';
 import type { Handlers, RequestContext } from '../shared/rpc.ts';
+import { GridMessages } from './gridMessages.ts';
 import { ModelPool } from './modelPool.ts';
 import { RunQueue } from './runQueue.ts';
 
@@ -11,10 +13,19 @@ export interface EngineParts {
   readonly store: ModelStore;
   /** Opens a model that is on this machine. */
   readonly load: (located: LocatedModel, job: Job) => Promise<AnalysisEngine>;
+  /** Sends a one-way message to the editor. */
+  readonly notify: (name: keyof GridNotifications, params: unknown) => void;
+  /** Memory that is free now. */
+  readonly availableBytes: () => number;
 }
 
 /** Share of the bar that opening a model takes when it is not open yet. */
 const OPENING = 0.5;
+/** Share of the free memory that a sweep may fill with activations unless it is told otherwise. */
+const SWEEP_MEMORY = 1 / 4;
+
+/** Ends a sweep whose model was closed by a question that went before it; it is opened again. */
+class ModelClosed extends Error {}
 
 /** Answers to everything the engine process can be asked. Runs take turns; lists and downloads do not wait for them. */
 export function createEngineHandlers(parts: EngineParts): Handlers<EngineRequests> {
@@ -41,7 +52,34 @@ export function createEngineHandlers(parts: EngineParts): Handlers<EngineRequest
     });
   };
 
+  /** Runs a sweep in turns: whatever is asked meanwhile is answered between two blocks. */
+  const grid = async (
+    { request, token, resume }: EngineRequests['grid']['params'],
+    context: RequestContext,
+  ): Promise<GridDocument> => {
+    const messages = new GridMessages(token, parts.notify);
+    for (let known = resume; ; known = messages.document) {
+      try {
+        return await withModel(request.model, context, async (engine, job) => {
+          const giveWay = async () => {
+            if (queue.waiting === 0) return;
+            await queue.giveWay();
+            if (!pool.has(engine)) throw new ModelClosed();
+          };
+          const memoryBytes = parts.availableBytes() * SWEEP_MEMORY;
+          const options = { resume: known, memoryBytes, ...messages.listeners };
+          return await engine.grid(request, options, { ...job, giveWay });
+        });
+      } catch (error) {
+        if (!(error instanceof ModelClosed)) throw error;
+      } finally {
+        messages.flush();
+      }
+    }
+  };
+
   return {
+    grid,
     'models.list': () => store.list(),
     'models.info': ({ model }) => store.info(model),
     'models.pull': ({ id }, context) => store.pull(id, context),

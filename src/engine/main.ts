@@ -45,6 +45,8 @@ function start(settings: EngineSettings): void {
   const handlers = createEngineHandlers({
     store,
     load: (located, job) => loadModel(store, located, { threads, cacheBytes, version }, job),
+    notify: (name, params) => peer.notify(name, params),
+    availableBytes,
   });
   const peer = createPeer<Record<never, never>, EngineRequests>(parentPort(), { handlers, log });
   // Without the editor there is nobody to answer; its process group may outlive it.

@@ -31,6 +31,11 @@ export class ModelPool<T extends PooledModel> {
     return this.#open.get(key);
   }
 
+  /** Whether this very model is still open. */
+  has(model: T): boolean {
+    return [...this.#open.values()].includes(model);
+  }
+
   /**
    * The open model; `open` is called when it is not there yet, and refuses by itself what cannot fit even alone.
    */

@@ -31,6 +31,19 @@ export class RunQueue {
     }
   }
 
+  /**
+   * Called by the job that is running: lets everything that waits now go first, and returns when it is this job's turn again.
+   * Costs nothing when nobody waits. Is not cut short by a signal: the job must end, or go on, with its turn.
+   */
+  async giveWay(): Promise<void> {
+    const next = this.#waiting.shift();
+    if (next === undefined) return;
+    await new Promise<void>((resolve) => {
+      this.#waiting.push({ start: resolve });
+      next.start();
+    });
+  }
+
   #turn(signal: AbortSignal): Promise<void> {
     if (!this.#busy) {
       this.#busy = true;

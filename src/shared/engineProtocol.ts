@@ -1,3 +1,4 @@
+import type { GridDocument, GridRequest } from './gridDocument.ts';
 import type { ModelInfo, ModelListing, VerifyReport } from './modelInfo.ts';
 import type { AttributionMethod, HeadDetail, LensTable, TraceDocument } from './traceDocument.ts';
 
@@ -46,6 +47,11 @@ export interface EngineRequests {
     params: { request: TraceRequest; layer: number; head: number; source: number };
     result: HeadDetail;
   };
+  /**
+   * Runs a sweep. While it runs, `grid.started` and `grid.cells` (see `GridNotifications`) carry `token`; a cancel keeps
+   * what they brought. `resume` is such a partial document: its cells are not run again.
+   */
+  grid: { params: { request: GridRequest; token: string; resume?: GridDocument }; result: GridDocument };
 }
 
 export type EngineMethod = keyof EngineRequests;

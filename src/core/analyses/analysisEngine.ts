@@ -1,10 +1,13 @@
 import type { TermCheck, TraceRequest } from '../../shared/engineProtocol.ts';
+import type { GridDocument, GridRequest } from '../../shared/gridDocument.ts';
 import type { HeadDetail, LensTable, TraceDocument } from '../../shared/traceDocument.ts';
 import { ActivationCache } from '../engine/activationCache.ts';
 import { ModelRunner, type RunContext } from '../engine/modelRunner.ts';
+import type { ClimbContext } from '../engine/sweeps/climb.ts';
 import type { OpenModel } from '../models/openModel.ts';
 import { checkTerms } from '../tasks/observable.ts';
 import type { AnalysisContext } from './analysisContext.ts';
+import { type GridOptions, runGrid } from './grid.ts';
 import { type HeadQuestion, headDetail } from './headDetail.ts';
 import { lens } from './lens.ts';
 import { trace } from './trace.ts';
@@ -69,6 +72,11 @@ export class AnalysisEngine {
 
   head(request: TraceRequest, question: HeadQuestion, context: RunContext = {}): Promise<HeadDetail> {
     return headDetail(this.context(context), request, question);
+  }
+
+  /** A sweep over the cells of a grid; `giveWay` lets other questions go first between two blocks. */
+  grid(request: GridRequest, options: GridOptions, context: ClimbContext = {}): Promise<GridDocument> {
+    return runGrid({ ...this.context(context), ...context }, request, options);
   }
 
   /** Gives all memory back. */

@@ -1,0 +1,117 @@
+import { createReadStream } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { writeFileAtomically } from '../core/models/writeFileAtomically.ts';
+import { readDataset } from '../core/tasks/dataset.ts';
+import { describeDatasetProblem } from '../shared/dataset.ts';
+import { isCancelled, MechanistError } from '../shared/errors.ts';
+import { withCells } from '../shared/gridCells.ts';
+import type { GridCell, GridDocument, GridPrompt } from '../shared/gridDocument.ts';
+import { gridFromJson, gridToJson } from '../shared/gridFile.ts';
+import { type Output, print, pullIfMissing, type Surroundings, withModel } from './commands.ts';
+import { gridJson, gridText } from './gridOutput.ts';
+import type { SweepCommand, SweepPrompts } from './parseSweep.ts';
+import { ProgressLine } from './terminal.ts';
+
+/** Share of the free memory that a sweep may fill with activations. */
+const SWEEP_MEMORY = 1 / 4;
+/** Time between two writings of a result that is not finished, in milliseconds: what a killed process loses. */
+const SAVE_MS = 3000;
+
+async function readText(file: string, what: string): Promise<string> {
+  return await readFile(file, 'utf8').catch((error: unknown) => {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new MechanistError('bad-input', `${what} cannot be read: ${reason}`);
+  });
+}
+
+/** The rows of a data set as prompts. @throws MechanistError `bad-input` at the first row that is wrong, with its place */
+async function readPrompts(prompts: SweepPrompts, { cwd, signal }: Surroundings): Promise<readonly GridPrompt[]> {
+  if (prompts.kind === 'given') return prompts.prompts;
+  const file = resolve(cwd, prompts.file);
+  const found: GridPrompt[] = [];
+  try {
+    for await (const entry of readDataset(createReadStream(file, 'utf8'), { signal })) {
+      const error = entry.problems.find(({ severity }) => severity === 'error');
+      if (error !== undefined)
+        throw new MechanistError('bad-input', `${prompts.file}:${describeDatasetProblem(error)}`);
+      if (entry.row === null) continue;
+      const { id, clean, corrupted, answers, tags } = entry.row;
+      const [first, ...rest] = answers.map(({ token, foils, pos }) => ({ answer: token, foils, position: pos }));
+      if (first === undefined) {
+        throw new MechanistError('bad-input', `${prompts.file}:${entry.line + 1}: the row "${id}" has no answer.`);
+      }
+      found.push({ id, clean, ...(corrupted !== undefined && { corrupted }), ...first, more: rest, tags });
+    }
+  } catch (error) {
+    if (error instanceof MechanistError || isCancelled(error)) throw error;
+    throw new MechanistError('bad-input', `${prompts.file} cannot be read: ${(error as Error).message}`);
+  }
+  return found;
+}
+
+/** Keeps the document of a running sweep, and writes it now and then so that a killed process loses little. */
+class ResultFile {
+  document: GridDocument | undefined;
+  private cells: GridCell[] = [];
+  private saved = Date.now();
+
+  constructor(private readonly file: string | null) {}
+
+  readonly listeners = {
+    onStarted: (document: GridDocument): void => {
+      this.document = document;
+    },
+    onCells: (cells: readonly GridCell[]): void => {
+      this.cells.push(...cells);
+    },
+  };
+
+  private current(): GridDocument | undefined {
+    if (this.document === undefined) return undefined;
+    this.document = withCells(this.document, this.cells);
+    this.cells = [];
+    return this.document;
+  }
+
+  async saveNowAndThen(): Promise<void> {
+    if (this.file === null || this.cells.length === 0 || Date.now() - this.saved < SAVE_MS) return;
+    await this.save();
+  }
+
+  async save(document = this.current()): Promise<void> {
+    if (this.file === null || document === undefined) return;
+    await writeFileAtomically(this.file, gridToJson(document));
+    this.saved = Date.now();
+  }
+}
+
+/** `mechanist ablate`, `patch`, `path-patch`. @returns the exit code. */
+export async function runSweep(command: SweepCommand & Output, surroundings: Surroundings): Promise<number> {
+  const { terminal, signal, cwd, availableBytes } = surroundings;
+  const { question } = command;
+  const prompts = await readPrompts(command.prompts, surroundings);
+  const resume =
+    command.resume === null
+      ? undefined
+      : gridFromJson(await readText(resolve(cwd, command.resume), 'The file to resume'));
+  await pullIfMissing(question.model, surroundings);
+  const result = new ResultFile(command.out === null ? null : resolve(cwd, command.out));
+  const line = new ProgressLine(terminal);
+  try {
+    const document = await withModel(question.model, command.threads, surroundings, async (engine) => {
+      const context = { signal, onProgress: line.follow('cells'), giveWay: () => result.saveNowAndThen() };
+      const options = { resume, memoryBytes: availableBytes() * SWEEP_MEMORY, ...result.listeners };
+      return await engine.grid({ ...question, prompts }, options, context);
+    });
+    line.clear();
+    await result.save(document);
+    for (const warning of document.warnings) terminal.err(`warning: ${warning}\n`);
+    print(surroundings, command, gridJson(document), gridText(document));
+    return 0;
+  } catch (error) {
+    line.clear();
+    await result.save();
+    throw error;
+  }
+}

@@ -1,0 +1,273 @@
+import { MechanistError } from '../../shared/errors.ts';
+import type { AblateRequest, AblationSites } from '../../shared/gridDocument.ts';
+import { seededRandom } from '../../shared/statistics.ts';
+import type { BlockHook } from '../engine/hookPoints.ts';
+import type { WeightFiles } from '../engine/weightFiles.ts';
+import type { ModelConfig } from '../models/modelConfig.ts';
+import type { LinearWeights } from '../models/modelWeights.ts';
+import { commonLength, positionLabels, type SweepItem } from '../tasks/gridRequest.ts';
+import { streamAfterHeads } from './gridHeads.ts';
+import {
+  addChange,
+  type CellRun,
+  type GroupRuns,
+  headAxis,
+  layerAxis,
+  pickRows,
+  type SweepPlan,
+  startPositions,
+} from './gridPlan.ts';
+
+const HOOKS: Readonly<Record<AblationSites, BlockHook>> = {
+  heads: 'attn.hook_z',
+  mlps: 'hook_mlp_out',
+  neurons: 'mlp.hook_post',
+  positions: 'hook_resid_pre',
+};
+
+const NAMES: Readonly<Record<AblationSites, string>> = {
+  heads: 'z of each head',
+  mlps: 'output of each MLP',
+  neurons: 'activation of each neuron after the nonlinearity',
+  positions: 'resid_pre of each layer and position',
+};
+
+/** Item that each item of a group takes its value from: one cycle through all, so that none keeps its own. */
+export function derangement(items: number, seed: number, group: number): number[] {
+  const random = seededRandom(seed + group);
+  const order = Array.from({ length: items }, (_, i) => i);
+  // Sattolo's shuffle makes a permutation of a single cycle.
+  for (let i = items - 1; i > 0; i -= 1) {
+    const j = random.below(i);
+    [order[i], order[j]] = [order[j], order[i]];
+  }
+  return order;
+}
+
+/** Stand-ins for what is ablated: `[items, pos, width]` of a hook becomes what replaces it. */
+class Replacement {
+  /** By layer, `[pos, width]`. */
+  private readonly sums = new Map<number, Float64Array>();
+  private seen = 0;
+
+  constructor(
+    private readonly request: AblateRequest,
+    private readonly layers: readonly number[],
+    private readonly hook: BlockHook,
+  ) {}
+
+  private get overBatch(): boolean {
+    return this.request.mode === 'mean' && this.request.meanOver !== 'position';
+  }
+
+  read({ base }: GroupRuns, layer: number): Float32Array {
+    return this.hook === 'hook_resid_pre' ? base.residual(layer) : base.at(layer, this.hook);
+  }
+
+  learn(runs: GroupRuns): void {
+    if (!this.overBatch) return;
+    this.seen += runs.base.items;
+    for (const layer of this.layers) {
+      const data = this.read(runs, layer);
+      const size = data.length / runs.base.items;
+      const sums = this.sums.get(layer) ?? new Float64Array(size);
+      this.sums.set(layer, sums);
+      for (let i = 0; i < data.length; i += 1) sums[i % size] += data[i];
+    }
+  }
+
+  /** `[cells, positions, width]` */
+  rows(runs: GroupRuns, layer: number, cells: readonly CellRun[], positions: readonly number[]): Float32Array {
+    const { base, group } = runs;
+    const data = this.read(runs, layer);
+    const width = data.length / (base.items * base.count);
+    switch (this.request.mode) {
+      case 'zero':
+        return new Float32Array(cells.length * positions.length * width);
+      case 'resample': {
+        const from = derangement(base.items, this.request.seed ?? 0, group);
+        const others = cells.map((cell) => ({ ...cell, item: from[cell.item] }));
+        return pickRows(data, base, others, positions);
+      }
+      case 'mean': {
+        const result = new Float32Array(cells.length * positions.length * width);
+        const means = this.overBatch ? null : this.ownMeans(data, runs, width);
+        const sums = this.sums.get(layer) ?? new Float64Array(0);
+        let at = 0;
+        for (const { item } of cells) {
+          for (const position of positions) {
+            for (let i = 0; i < width; i += 1, at += 1) {
+              result[at] = means === null ? sums[position * width + i] / this.seen : means[item * width + i];
+            }
+          }
+        }
+        return result;
+      }
+    }
+  }
+
+  /** Mean over the positions of each item, `[items, width]`. */
+  private ownMeans(data: Float32Array, { base }: GroupRuns, width: number): Float64Array {
+    const means = new Float64Array(base.items * width);
+    const size = base.count * width;
+    for (let i = 0; i < data.length; i += 1) means[Math.floor(i / size) * width + (i % width)] += data[i] / base.count;
+    return means;
+  }
+}
+
+/** What stands in for the ablated thing, in words. */
+function modeWords({ mode, meanOver, seed = 0 }: AblateRequest): string {
+  if (mode === 'zero') return 'set to zero';
+  if (mode === 'resample') return `taken from another prompt (seed ${seed})`;
+  return meanOver === 'position'
+    ? 'set to its mean over the positions of the prompt'
+    : 'set to its mean over the prompts at each position';
+}
+
+function checkMode(request: AblateRequest, items: readonly SweepItem[]): void {
+  const { mode, meanOver } = request;
+  if (mode === 'zero' || meanOver === 'position') return;
+  if (items.length === 1) {
+    const way =
+      mode === 'mean'
+        ? 'A mean over the prompts needs several prompts: give a data set, or take the mean over the positions of the prompt (--mean-over position).'
+        : 'Resampling takes the value of another prompt: give a data set.';
+    throw new MechanistError('bad-input', way);
+  }
+  commonLength(items, mode === 'mean' ? 'A mean over the prompts at each position' : 'Resampling');
+}
+
+function checkLayer(layer: number | undefined, { nLayers }: ModelConfig): number {
+  if (layer !== undefined && Number.isInteger(layer) && layer >= 0 && layer < nLayers) return layer;
+  const given = layer === undefined ? 'Say which layer' : `There is no layer ${layer}`;
+  throw new MechanistError('bad-input', `${given}: the neurons of one layer are swept, 0 to ${nLayers - 1}.`);
+}
+
+/** Rows of W_out, `[d_mlp, d_model]`: what each neuron writes. */
+async function neuronOutputs(files: WeightFiles, out: LinearWeights): Promise<Float32Array> {
+  const data = await files.tensor(out.weight);
+  if (out.layout === 'in_out') return data;
+  const [dModel, dMlp] = out.weight.shape;
+  const result = new Float32Array(data.length);
+  for (let i = 0; i < dModel; i += 1) for (let n = 0; n < dMlp; n += 1) result[n * dModel + i] = data[i * dMlp + n];
+  return result;
+}
+
+type Parts = Pick<SweepPlan, 'axes' | 'start' | 'rows'> & { readonly kept: SweepPlan['kept']['base'] };
+
+function heads(config: ModelConfig, replacement: Replacement): Parts {
+  const { nLayers, nHeads, dHead, parallelResidual } = config;
+  const hooks: BlockHook[] = ['attn.hook_z', ...(parallelResidual ? [] : ['hook_resid_mid' as const])];
+  return {
+    axes: { rows: layerAxis(nLayers), columns: headAxis(nHeads) },
+    kept: { hooks, keysValues: false, residuals: parallelResidual },
+    start: ({ row }) => ({ first: 0, boundary: row + 1 }),
+    rows: async (stack, runs, start, cells, context) => {
+      const layer = start.boundary - 1;
+      const positions = startPositions(start, runs);
+      const own = pickRows(runs.base.at(layer, 'attn.hook_z'), runs.base, cells, positions);
+      const other = replacement.rows(runs, layer, cells, positions);
+      const dz = new Float32Array(cells.length * positions.length * dHead);
+      for (let row = 0; row < dz.length / dHead; row += 1) {
+        const { column } = cells[Math.floor(row / positions.length)];
+        const from = (row * nHeads + column) * dHead;
+        for (let i = 0; i < dHead; i += 1) dz[row * dHead + i] = other[from + i] - own[from + i];
+      }
+      return await streamAfterHeads(stack, runs, start, cells, dz, dHead, context);
+    },
+  };
+}
+
+function mlps(config: ModelConfig, replacement: Replacement): Parts {
+  return {
+    axes: { rows: layerAxis(config.nLayers), columns: { name: 'MLP', labels: ['MLP'] } },
+    kept: { hooks: ['hook_mlp_out'], keysValues: false, residuals: true },
+    start: ({ row }) => ({ first: 0, boundary: row + 1 }),
+    rows: async (_stack, runs, start, cells) => {
+      const layer = start.boundary - 1;
+      const positions = startPositions(start, runs);
+      const { base } = runs;
+      const own = pickRows(base.at(layer, 'hook_mlp_out'), base, cells, positions);
+      const post = pickRows(base.residual(layer + 1), base, cells, positions);
+      return addChange(post, replacement.rows(runs, layer, cells, positions), own);
+    },
+  };
+}
+
+function neurons(config: ModelConfig, replacement: Replacement, layer: number): Parts {
+  const { dMlp, dModel } = config;
+  let outputs: Promise<Float32Array> | null = null;
+  const labels = Array.from({ length: dMlp }, (_, n) => `N${n}`);
+  return {
+    axes: { rows: { name: 'layer', labels: [`L${layer}`] }, columns: { name: 'neuron', labels } },
+    kept: { hooks: ['mlp.hook_post'], layers: [layer], keysValues: false, residuals: true },
+    start: () => ({ first: 0, boundary: layer + 1 }),
+    rows: async ({ runner }, runs, start, cells) => {
+      outputs ??= neuronOutputs(runner.files, runner.weights.blocks[layer].mlp.out);
+      const written = await outputs;
+      const positions = startPositions(start, runs);
+      const { base } = runs;
+      const post = pickRows(base.residual(layer + 1), base, cells, positions);
+      cells.forEach((cell, c) => {
+        const own = pickRows(base.at(layer, 'mlp.hook_post'), base, [cell], positions);
+        const other = replacement.rows(runs, layer, [cell], positions);
+        positions.forEach((_, p) => {
+          const change = other[p * dMlp + cell.column] - own[p * dMlp + cell.column];
+          const at = (c * positions.length + p) * dModel;
+          for (let i = 0; i < dModel; i += 1) post[at + i] += change * written[cell.column * dModel + i];
+        });
+      });
+      return post;
+    },
+  };
+}
+
+function positions(config: ModelConfig, replacement: Replacement, items: readonly SweepItem[]): Parts {
+  commonLength(items, 'A grid with one column a position');
+  return {
+    axes: { rows: layerAxis(config.nLayers), columns: { name: 'position', labels: positionLabels(items) } },
+    kept: { hooks: [], keysValues: true, residuals: true },
+    start: ({ row, column }, count) => (column < count ? { first: column, boundary: row } : null),
+    rows: async (_stack, runs, start, cells) => {
+      const { first, boundary } = start;
+      const rows = pickRows(runs.base.residual(boundary), runs.base, cells, startPositions(start, runs));
+      const changed = replacement.rows(runs, boundary, cells, [first]);
+      const size = rows.length / cells.length;
+      cells.forEach((_, c) => {
+        rows.set(changed.subarray(c * config.dModel, (c + 1) * config.dModel), c * size);
+      });
+      return rows;
+    },
+  };
+}
+
+/**
+ * Ablation of each head, MLP, neuron of a layer, or position of the residual stream. Cell: the metric with that one thing
+ * replaced, everything above it recomputed. About half a forward pass a cell and prompt.
+ * @throws MechanistError `bad-input`: a mean over one prompt, prompts of unlike length, no such layer
+ */
+export function ablatePlan(request: AblateRequest, items: readonly SweepItem[], config: ModelConfig): SweepPlan {
+  const { sites } = request;
+  checkMode(request, items);
+  const layer = sites === 'neurons' ? checkLayer(request.layer, config) : 0;
+  const layers = sites === 'neurons' ? [layer] : Array.from({ length: config.nLayers }, (_, l) => l);
+  const replacement = new Replacement(request, layers, HOOKS[sites]);
+  const make = {
+    heads: () => heads(config, replacement),
+    mlps: () => mlps(config, replacement),
+    neurons: () => neurons(config, replacement, layer),
+    positions: () => positions(config, replacement, items),
+  }[sites];
+  const { axes, start, rows, kept } = make();
+  const everywhere = sites === 'positions' ? '' : ' at every position';
+  return {
+    axes,
+    start,
+    rows,
+    intervention: `${NAMES[sites]} ${modeWords(request)}${everywhere}`,
+    base: 'clean',
+    kept: { base: kept, source: null },
+    wholePrompts: request.mode === 'mean' && request.meanOver === 'position',
+    learn: (runs) => replacement.learn(runs),
+  };
+}

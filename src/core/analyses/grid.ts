@@ -1,0 +1,192 @@
+import { createHash } from 'node:crypto';
+import { MechanistError } from '../../shared/errors.ts';
+import type { GridCell, GridDocument, GridRequest } from '../../shared/gridDocument.ts';
+import type { SampleSummary } from '../../shared/metric.ts';
+import { summarize } from '../../shared/statistics.ts';
+import type { Provenance } from '../../shared/traceDocument.ts';
+import type { ClimbContext } from '../engine/sweeps/climb.ts';
+import { describeMetric, type ResolvedGrid, resolveGridRequest, type SweepItem } from '../tasks/gridRequest.ts';
+import { normalized } from '../tasks/metrics.ts';
+import { ablatePlan } from './ablate.ts';
+import type { AnalysisContext } from './analysisContext.ts';
+import { GridMetric } from './gridMetric.ts';
+import type { GridPlace, SweepPlan } from './gridPlan.ts';
+import { GridState } from './gridState.ts';
+import { type BaseScores, checkResume, GridSweep, questionOf } from './gridSweep.ts';
+
+/** How a sweep is run, beside what it asks. */
+export interface GridOptions {
+  /** A partial document of the same request: its cells are not run again. */
+  readonly resume?: GridDocument | undefined;
+  /** Bytes of activations that may be held where the request does not say. */
+  readonly memoryBytes: number;
+  /** The document before the first cell. */
+  readonly onStarted?: (document: GridDocument) => void;
+  readonly onCells?: (cells: readonly GridCell[]) => void;
+}
+
+function planOf(request: GridRequest, { items }: ResolvedGrid, { model }: AnalysisContext): SweepPlan {
+  switch (request.analysis) {
+    case 'ablate':
+      return ablatePlan(request, items, model.config);
+    case 'patch':
+    case 'path-patch':
+      throw new MechanistError('internal', 'Not yet.');
+  }
+}
+
+function provenance(
+  { model, version }: AnalysisContext,
+  request: GridRequest,
+  items: readonly SweepItem[],
+  intervention: string,
+): Provenance {
+  const ids = items.map(({ ids: own, corruptedIds }) => [Array.from(own), corruptedIds && Array.from(corruptedIds)]);
+  const identity = JSON.stringify([model.info.hash, ids, questionOf(request)]);
+  return {
+    mechanistVersion: version,
+    model: request.model,
+    modelLabel: model.info.label,
+    family: model.config.family,
+    modelHash: model.info.hash,
+    patches: [],
+    dtype: 'float32',
+    bos: model.tokenizer.addsBos ? 'added by the tokenizer' : 'none added',
+    weightProcessing: 'none',
+    ablation: request.analysis === 'ablate' ? intervention : 'none',
+    hash: createHash('sha256').update(identity).digest('hex').slice(0, 7),
+  };
+}
+
+type Summary = SampleSummary & { readonly byItem: readonly number[] };
+
+function summaryOf(values: ArrayLike<number>, seed: number): Summary {
+  return { ...summarize(values, { seed }), byItem: Array.from(values) };
+}
+
+const meanOf = (values: Float64Array) => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+/** Turns raw numbers into those of the document: on the scale of the clean and corrupted means where that is asked for. */
+function scaleOf({ metric }: ResolvedGrid, { base, source }: BaseScores, plan: SweepPlan): (value: number) => number {
+  const form = metric.normalize;
+  if (form === undefined) return (value) => value;
+  const [clean, corrupted] = (plan.base === 'clean' ? [base, source] : [source, base]).map(meanOf);
+  return (value) => normalized(value, clean, corrupted, form);
+}
+
+/** One sweep from its request to its document. */
+class GridJob {
+  private readonly state: GridState;
+  private readonly started = performance.now();
+  private scale: (value: number) => number = (value) => value;
+  private fresh: GridDocument | null = null;
+
+  constructor(
+    private readonly context: AnalysisContext & ClimbContext,
+    private readonly request: GridRequest,
+    private readonly resolved: ResolvedGrid,
+    private readonly plan: SweepPlan,
+    private readonly options: GridOptions,
+  ) {
+    const { rows, columns } = plan.axes;
+    this.state = new GridState(rows.labels.length, columns.labels.length, resolved.items.length);
+  }
+
+  async run(): Promise<GridDocument> {
+    const { context, request, resolved, plan, options } = this;
+    const targets = resolved.items.map((item) => item.targets);
+    const metric = await GridMetric.create(context.runner, resolved.metric, targets, context.signal);
+    const memory = request.memoryBytes ?? options.memoryBytes;
+    const sweep = new GridSweep(context, plan, resolved.items, metric, memory);
+    const before = context.runner.counters.blockPositions;
+    try {
+      const scores = await sweep.prelude();
+      this.scale = scaleOf(resolved, scores, plan);
+      const start = this.document(scores);
+      this.fresh = start;
+      if (options.resume !== undefined) {
+        checkResume(options.resume, start);
+        this.state.take(options.resume);
+      }
+      options.onStarted?.(this.finished(before));
+      await sweep.run(this.places(), this.state, this.scale, (cells) => this.report(cells));
+      return this.finished(before);
+    } finally {
+      await sweep.stack.release();
+    }
+  }
+
+  private places(): GridPlace[] {
+    const { rows, columns } = this.plan.axes;
+    return rows.labels.flatMap((_, row) => columns.labels.map((__, column) => ({ row, column })));
+  }
+
+  private report(cells: readonly GridCell[]): void {
+    const { rows, columns } = this.plan.axes;
+    const { row, column } = cells[cells.length - 1];
+    const total = rows.labels.length * columns.labels.length;
+    this.context.onProgress?.({
+      done: this.state.done,
+      total,
+      label: `${rows.labels[row]}.${columns.labels[column]}`,
+    });
+    this.options.onCells?.(cells);
+  }
+
+  private document({ base, source }: BaseScores): GridDocument {
+    const { request, resolved, plan } = this;
+    const [clean, corrupted] = plan.base === 'clean' ? [base, source] : [source, base];
+    const seed = request.seed ?? 0;
+    const scaled = (values: Float64Array) => summaryOf(values.map(this.scale), seed);
+    return {
+      schemaVersion: 1,
+      kind: 'grid',
+      analysis: request.analysis,
+      method: request.method ?? 'exact',
+      warnings: resolved.warnings,
+      provenance: provenance(this.context, request, resolved.items, plan.intervention),
+      intervention: plan.intervention,
+      request,
+      metric: { spec: resolved.metric, ...describeMetric(resolved.metric, resolved.items) },
+      axes: plan.axes,
+      items: resolved.items.map(({ shown }) => shown),
+      clean: scaled(clean),
+      corrupted: plan.kept.source === null ? null : scaled(corrupted),
+      ...this.state.tables(),
+      cost: { forwardPasses: 0, seconds: 0 },
+    };
+  }
+
+  private finished(before: number): GridDocument {
+    if (this.fresh === null) throw new Error('The sweep has not begun.');
+    const { runner } = this.context;
+    const positions = this.resolved.items.reduce((sum, { ids }) => sum + ids.length, 0) / this.resolved.items.length;
+    const work = (runner.counters.blockPositions - before) / runner.config.nLayers / positions;
+    const earlier = this.options.resume?.cost ?? { forwardPasses: 0, seconds: 0 };
+    return {
+      ...this.fresh,
+      ...this.state.tables(),
+      cost: {
+        forwardPasses: earlier.forwardPasses + Math.round(work * 10) / 10,
+        seconds: earlier.seconds + (performance.now() - this.started) / 1000,
+      },
+    };
+  }
+}
+
+/**
+ * Runs a sweep: the metric after an intervention at each cell of a grid, over one or many prompts. Memory is bounded by
+ * `memoryBytes`; a cancel takes effect within one block and loses no finished cell that `onCells` was told of.
+ * @throws MechanistError `bad-input`, `token-splits`, `prompt-empty`, `prompt-too-long`, `model-corrupt` (NaN; names the hook),
+ * `model-too-large` (not even one prompt fits into memory), `cancelled`
+ */
+export async function runGrid(
+  context: AnalysisContext & ClimbContext,
+  request: GridRequest,
+  options: GridOptions,
+): Promise<GridDocument> {
+  const { model } = context;
+  const resolved = resolveGridRequest(request, model.tokenizer, model.config.nCtx);
+  const plan = planOf(request, resolved, context);
+  return await new GridJob(context, request, resolved, plan, options).run();
+}

@@ -1,0 +1,136 @@
+import type { Tensor } from 'onnxruntime-node';
+import type { ModelConfig } from '../../models/modelConfig.ts';
+import { AttentionInputs } from '../attentionInputs.ts';
+import type { KeysValues } from '../keysValues.ts';
+import type { ModelRunner, RunContext } from '../modelRunner.ts';
+import { allFinite, nonFiniteError } from '../nonFinite.ts';
+import { type Feeds, floatTensor, integerTensor, type SessionKind } from '../sessionPool.ts';
+import { buildHeadDeltaGraph } from './headDeltaGraph.ts';
+import { buildMlpGraph } from './mlpGraph.ts';
+import { buildTailGraph, TAIL_INPUTS } from './tailGraph.ts';
+
+/** New positions of some items, for one block. */
+export interface BlockRows {
+  /** resid_pre `[items, count, d_model]` */
+  readonly x: Float32Array;
+  readonly items: number;
+  readonly count: number;
+  /** Absolute position of the first; `past` holds those before it. */
+  readonly start: number;
+  readonly past: KeysValues;
+}
+
+/** The parts of blocks that sweeps run. Their weights stay in the file's pages: only whole blocks are worth a packed copy. */
+export class SweepStack {
+  readonly config: ModelConfig;
+  private readonly inputs: AttentionInputs;
+  private readonly mlpKind: SessionKind;
+  private readonly tailKind: SessionKind;
+  private readonly deltaKinds = new Map<number, SessionKind>();
+
+  constructor(readonly runner: ModelRunner) {
+    const { config, weights } = runner;
+    this.config = config;
+    this.inputs = new AttentionInputs(config);
+    this.mlpKind = {
+      name: 'sweep mlp',
+      packed: false,
+      build: (layer) => buildMlpGraph(config, weights.blocks[layer], layer),
+    };
+    this.tailKind = {
+      name: 'sweep tail',
+      packed: false,
+      build: (layer) => buildTailGraph(config, weights.blocks[layer], layer),
+    };
+  }
+
+  private deltaKind(headsPerGroup: number): SessionKind {
+    const { config, weights } = this.runner;
+    const kind = this.deltaKinds.get(headsPerGroup) ?? {
+      name: `sweep head deltas of ${headsPerGroup}`,
+      packed: false,
+      build: (layer: number) => buildHeadDeltaGraph(config, weights.blocks[layer].attention.out, layer, headsPerGroup),
+    };
+    this.deltaKinds.set(headsPerGroup, kind);
+    return kind;
+  }
+
+  /**
+   * What changes of z change in attn_out. `dz` `[cells, rows, width]`, `width` = d_head of one head, or of the neighbouring
+   * heads of group `groups[cell]`. Result `[cells, rows, d_model]`.
+   */
+  async headDelta(
+    layer: number,
+    dz: Float32Array,
+    groups: readonly number[],
+    width: number,
+    context: RunContext,
+  ): Promise<Float32Array> {
+    const rows = dz.length / (groups.length * width);
+    const feeds = { dz: floatTensor(dz, [groups.length, rows, width]), groups: integerTensor(groups) };
+    const kind = this.deltaKind(width / this.config.dHead);
+    return await this.one(kind, layer, feeds, 'delta', `blocks.${layer}.hook_attn_out`, context);
+  }
+
+  /** mlp_out `[rows, d_model]` for rows of resid_mid (of resid_pre in parallel models). */
+  async mlp(layer: number, input: Float32Array, context: RunContext): Promise<Float32Array> {
+    const feeds = { input: floatTensor(input, [input.length / this.config.dModel, this.config.dModel]) };
+    return await this.one(this.mlpKind, layer, feeds, 'out', `blocks.${layer}.hook_mlp_out`, context);
+  }
+
+  /** resid_post of a whole block, `[items, count, d_model]`. */
+  async block(layer: number, { x, items, count, start, past }: BlockRows, context: RunContext): Promise<Float32Array> {
+    const { signal } = context;
+    const pass = { x, batch: items, count, start, past: () => past, fromLayer: layer, toLayer: layer + 1, signal };
+    return (await this.runner.blocks.forward(pass)).x;
+  }
+
+  /** resid_post at some of the new positions only, `[items, rows, d_model]`. `rows`: indices into the new positions. */
+  async tail(layer: number, block: BlockRows, rows: readonly number[], context: RunContext): Promise<Float32Array> {
+    const { dModel, dHead, nKeyValueHeads } = this.config;
+    const { x, items, count, start, past } = block;
+    const { [TAIL_INPUTS.mask]: mask, ...angles } = this.inputs.feeds(layer, start, count);
+    const pastDims = [past.batch, nKeyValueHeads, past.length, dHead];
+    const feeds: Feeds = {
+      ...angles,
+      [TAIL_INPUTS.x]: floatTensor(x, [items, count, dModel]),
+      [TAIL_INPUTS.mask]: maskRows(mask, rows),
+      [TAIL_INPUTS.rows]: integerTensor(rows),
+      [TAIL_INPUTS.pastKeys]: floatTensor(past.keys, pastDims),
+      [TAIL_INPUTS.pastValues]: floatTensor(past.values, pastDims),
+    };
+    return await this.one(this.tailKind, layer, feeds, 'y', `blocks.${layer}.hook_resid_post`, context);
+  }
+
+  /** Frees the graphs; the stack can be used again. */
+  async release(): Promise<void> {
+    const { pool } = this.runner;
+    for (const kind of [this.mlpKind, this.tailKind, ...this.deltaKinds.values()]) await pool.release(kind);
+  }
+
+  /** Runs a graph for its one output. @throws MechanistError `model-corrupt` when that is not finite, naming its hook */
+  private async one(
+    kind: SessionKind,
+    layer: number,
+    feeds: Feeds,
+    output: string,
+    hook: string,
+    { signal }: RunContext,
+  ): Promise<Float32Array> {
+    const { data } = (await this.runner.pool.run(kind, layer, feeds, [output], { signal }))[output];
+    if (!(data instanceof Float32Array)) throw new Error('Expected a float32 output.');
+    if (!allFinite(data)) throw nonFiniteError(hook, data);
+    return data;
+  }
+}
+
+/** Some rows of a mask `[1, 1, rows, keys]`. */
+function maskRows(mask: Tensor, rows: readonly number[]): Tensor {
+  const keys = mask.dims[3];
+  const all = mask.data as Float32Array;
+  const some = new Float32Array(rows.length * keys);
+  rows.forEach((row, i) => {
+    some.set(all.subarray(row * keys, (row + 1) * keys), i * keys);
+  });
+  return floatTensor(some, [1, 1, rows.length, keys]);
+}

@@ -1,0 +1,90 @@
+import type { ModelConfig } from '../../models/modelConfig.ts';
+import type { BlockWeights, LinearWeights } from '../../models/modelWeights.ts';
+import { attend, BLOCK_INPUTS, queryKeyValue, rotate, withPast } from '../blockGraph.ts';
+import { GraphBuilder, type GraphBytes, MICROSOFT } from '../graphBuilder.ts';
+import { mlp } from '../mlpFormula.ts';
+
+/** Inputs of a tail graph beside those of a block; `mask` has one row for each row of `rows`. */
+export const TAIL_INPUTS = { ...BLOCK_INPUTS, rows: 'rows' } as const;
+
+const UNREAD = { read: () => undefined, readNorm: () => undefined };
+
+/** The fused map [q | k | v] as two: the queries', and that of keys and values. Folded when the graph is loaded. */
+function splitFused(graph: GraphBuilder, config: ModelConfig, { weight, layout, bias }: LinearWeights) {
+  const { nHeads, nKeyValueHeads, dHead } = config;
+  const sizes = graph.integers([nHeads * dHead, 2 * nKeyValueHeads * dHead]);
+  const matrices = graph.many('Split', [graph.weight(weight), sizes], 2, { axis: layout === 'in_out' ? 1 : 0 });
+  const biases = bias === null ? null : graph.many('Split', [graph.weight(bias), sizes], 2, { axis: 0 });
+  return [0, 1].map((part) => (x: string) => {
+    const product =
+      layout === 'in_out'
+        ? graph.op('MatMul', [x, matrices[part]])
+        : graph.op('FusedMatMul', [x, matrices[part]], { transB: 1 }, MICROSOFT);
+    return biases === null ? product : graph.op('Add', [product, biases[part]]);
+  });
+}
+
+/** q of the chosen rows, k and v of all, each `[batch, …, head, d_head]`. */
+function project(graph: GraphBuilder, config: ModelConfig, weights: BlockWeights, all: string, some: string): string[] {
+  const { nHeads, nKeyValueHeads, dHead } = config;
+  const { qkv } = weights.attention;
+  const byHead = (x: string, heads: number) => graph.reshape(x, [0, 0, heads, dHead]);
+  switch (qkv.kind) {
+    case 'separate':
+      return [
+        byHead(graph.linear(some, qkv.q), nHeads),
+        byHead(graph.linear(all, qkv.k), nKeyValueHeads),
+        byHead(graph.linear(all, qkv.v), nKeyValueHeads),
+      ];
+    case 'fused': {
+      const [query, keyValue] = splitFused(graph, config, qkv.qkv);
+      const width = nKeyValueHeads * dHead;
+      const [k, v] = graph.many('Split', [keyValue(all), graph.integers([width, width])], 2, { axis: -1 });
+      return [byHead(query(some), nHeads), byHead(k, nKeyValueHeads), byHead(v, nKeyValueHeads)];
+    }
+    case 'fused-by-head': {
+      const [q] = queryKeyValue(graph, config, weights, some);
+      const [, k, v] = queryKeyValue(graph, config, weights, all);
+      return [q, k, v];
+    }
+  }
+}
+
+/**
+ * A block whose output is wanted at some positions only: keys and values of all new positions, everything else for the
+ * rows in `rows` (int64, indices into the new positions). Output `y` `[batch, rows, d_model]`.
+ * About 1/6 of a block for one row of many.
+ */
+export function buildTailGraph(config: ModelConfig, weights: BlockWeights, layer: number): GraphBytes {
+  const { dModel, dHead, nKeyValueHeads, positions } = config;
+  const graph = new GraphBuilder(`tail ${layer}`);
+  const x = graph.input(TAIL_INPUTS.x, 'float32', ['batch', 'new', dModel]);
+  graph.input(TAIL_INPUTS.mask, 'float32', ['batch of mask', 1, 'rows', 'keys']);
+  const rows = graph.input(TAIL_INPUTS.rows, 'int64', ['rows']);
+  const pick = (tensor: string) => graph.op('Gather', [tensor, rows], { axis: 1 });
+  const normed = graph.norm(x, weights.norm1, config.norm).normed;
+  const own = pick(x);
+  let [q, k, v] = project(graph, config, weights, normed, pick(normed));
+  if (positions.kind === 'rotary') {
+    const dims = [1, 'new', 1, positions.rotaryDims / 2];
+    for (const name of [TAIL_INPUTS.cos, TAIL_INPUTS.sin]) graph.input(name, 'float32', dims);
+    const ofRows = { cos: pick(TAIL_INPUTS.cos), sin: pick(TAIL_INPUTS.sin) };
+    q = rotate(graph, positions, dHead, q, ofRows);
+    k = rotate(graph, positions, dHead, k);
+  }
+  for (const name of [TAIL_INPUTS.pastKeys, TAIL_INPUTS.pastValues]) {
+    graph.input(name, 'float32', ['batch of past', nKeyValueHeads, 'past', dHead]);
+  }
+  const batch = graph.op('Shape', [x], { start: 0, end: 1 });
+  const [keys, values] = [k, v].map((tensor) => graph.transpose(tensor, [0, 2, 1, 3]));
+  const z = attend(graph, config, UNREAD, q, {
+    keys: withPast(graph, TAIL_INPUTS.pastKeys, batch, keys),
+    values: withPast(graph, TAIL_INPUTS.pastValues, batch, values),
+  });
+  const attnOut = graph.linear(graph.reshape(z, [0, 0, -1]), weights.attention.out);
+  const mid = graph.op('Add', [own, attnOut]);
+  const mlpInput = config.parallelResidual ? own : mid;
+  const mlpOut = mlp(graph, config, weights, UNREAD, graph.norm(mlpInput, weights.norm2, config.norm).normed);
+  graph.output(graph.op('Add', [mid, mlpOut]), 'y', 'float32', ['batch', 'rows', dModel]);
+  return graph.finish();
+}

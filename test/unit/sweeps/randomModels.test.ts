@@ -1,0 +1,58 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { AnalysisEngine } from '../../../src/core/analyses/analysisEngine.ts';
+import { openModelFiles } from '../../../src/core/models/openModelFiles.ts';
+import type { GridDocument, GridPrompt } from '../../../src/shared/gridDocument.ts';
+import { sweep, WORDS, wordEngine, wordsOf } from '../../support/gridContext.ts';
+import { maxDelta, type Packed, REFERENCE, randomModelNames, readFigures, unpack } from '../reference/referenceFigures.ts';
+
+interface Figures {
+  readonly tolerance: number;
+  readonly ids: readonly number[];
+  readonly otherIds: readonly number[];
+  readonly answer: number;
+  readonly foil: number;
+  readonly clean: number;
+  readonly corrupted: number;
+  readonly sweeps: {
+    readonly zeroHeads: Packed;
+    readonly zeroMlps: Packed;
+    readonly meanHeads: Packed;
+  };
+}
+
+const flat = ({ values }: GridDocument) => values.flat().map(Number);
+
+describe.each(randomModelNames())('sweeps of %s against PyTorch', (name) => {
+  const figures = readFigures<Figures>(`interventions-${name}.json`);
+  const { tolerance, answer, foil, sweeps } = figures;
+  let cache: string;
+  let engine: AnalysisEngine;
+  const prompt: GridPrompt = {
+    clean: wordsOf(figures.ids),
+    corrupted: wordsOf(figures.otherIds),
+    answer,
+    foils: [foil],
+  };
+
+  beforeAll(async () => {
+    cache = mkdtempSync(join(tmpdir(), 'mechanist-sweeps-'));
+    const options = { ref: name, cacheDir: cache, availableBytes: Number.MAX_SAFE_INTEGER };
+    engine = await wordEngine(await openModelFiles(join(REFERENCE, 'models', name), options));
+  });
+  afterAll(async () => {
+    await engine.close();
+    rmSync(cache, { recursive: true });
+  });
+
+  it('ablates heads and MLPs', async () => {
+    const request = { ...WORDS, analysis: 'ablate' as const, mode: 'zero' as const, prompts: [prompt] };
+    const heads = await sweep(engine, { ...request, sites: 'heads' });
+    expect(Math.abs(heads.clean.mean - figures.clean)).toBeLessThan(tolerance);
+    expect(maxDelta(flat(heads), unpack(sweeps.zeroHeads))).toBeLessThan(tolerance);
+    const mlps = await sweep(engine, { ...request, sites: 'mlps' });
+    expect(maxDelta(flat(mlps), unpack(sweeps.zeroMlps))).toBeLessThan(tolerance);
+  });
+});
