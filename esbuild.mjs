@@ -1,11 +1,20 @@
 // Bundles the four programs: extension host, engine process, command line, webview panels.
-import { cpSync, existsSync, mkdirSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { build } from 'esbuild';
+import { bundledPackages, thirdPartyNotices } from './scripts/support/thirdPartyNotices.mjs';
 
 const production = process.argv.includes('--production');
 /** `node esbuild.mjs cli` builds that program only. */
 const only = process.argv.slice(2).filter((argument) => !argument.startsWith('-'));
-const common = { bundle: true, sourcemap: !production, minify: production, logLevel: 'warning', legalComments: 'none' };
+const common = {
+  bundle: true,
+  sourcemap: !production,
+  minify: production,
+  logLevel: 'warning',
+  // The licences stand in dist/THIRD_PARTY_NOTICES.txt.
+  legalComments: 'none',
+  metafile: true,
+};
 const node = {
   ...common,
   platform: 'node',
@@ -34,13 +43,15 @@ const entries = [
     target: 'es2022',
     jsx: 'automatic',
     jsxImportSource: 'preact',
-    entryPoints: { trace: 'src/webview/trace/main.tsx' },
+    entryPoints: { trace: 'src/webview/trace/main.tsx', grid: 'src/webview/grid/main.tsx' },
     outdir: 'dist/webview',
   },
 ];
+const metafiles = [];
 for (const entry of entries) {
   const [[name, file]] = Object.entries(entry.entryPoints);
-  if (existsSync(file) && (only.length === 0 || only.includes(name))) await build(entry);
+  if (existsSync(file) && (only.length === 0 || only.includes(name))) metafiles.push((await build(entry)).metafile);
 }
 cpSync('node_modules/@vscode/codicons/dist/codicon.css', 'dist/webview/codicon.css');
 cpSync('node_modules/@vscode/codicons/dist/codicon.ttf', 'dist/webview/codicon.ttf');
+if (only.length === 0) writeFileSync('dist/THIRD_PARTY_NOTICES.txt', thirdPartyNotices(bundledPackages(metafiles)));

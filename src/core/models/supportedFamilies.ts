@@ -2,7 +2,7 @@ import { MechanistError } from '../../shared/errors.ts';
 import type { ModelFamily } from './modelConfig.ts';
 
 /** Families whose results are checked against HF transformers. Everything else is refused, by name. */
-export const supportedFamilies: readonly ModelFamily[] = ['gpt2', 'gpt_neo', 'gpt_neox', 'llama', 'mistral', 'qwen2'];
+const supportedFamilies: readonly ModelFamily[] = ['gpt2', 'gpt_neo', 'gpt_neox', 'llama', 'mistral', 'qwen2'];
 
 /** The family called `name` in a config or in GGUF metadata; null when Mechanist does not know it. */
 export function familyNamed(name: string): ModelFamily | null {
