@@ -5,6 +5,7 @@ import type { ComponentRef, TracePanelState } from '../../shared/tracePanelProto
 import { defaultToken } from '../../shared/traceSelection.ts';
 import type { EnginePort } from '../engineClient.ts';
 import type { PromptSession } from '../promptLanguage/promptSession.ts';
+import { traceKey } from '../promptLanguage/traceStore.ts';
 
 /** Columns of the lens that are asked for at once, and the most that are asked for. */
 const lensChunk = 64;
@@ -36,6 +37,7 @@ export class TraceModel {
   readonly #log: (line: string) => void;
   #state: TracePanelState;
   #request: TraceRequest | null = null;
+  #declined: string | null = null;
   #run: AbortController | null = null;
   #headRun: AbortController | null = null;
 
@@ -66,6 +68,11 @@ export class TraceModel {
     return this.#request;
   }
 
+  /** Whether the person pressed Cancel on this very question: it is asked again only when they say so. */
+  hasDeclined(request: TraceRequest): boolean {
+    return this.#declined === traceKey(request);
+  }
+
   /** The state once more, for a page that was made anew. */
   repost(): void {
     this.#post(this.#state);
@@ -76,13 +83,14 @@ export class TraceModel {
     this.#post(this.#state);
   }
 
-  /** Answers a question; the figure of the one before stays until then. */
+  /** Answers a question; the figure of the one before stays until then, and can be cancelled like a first one. */
   async run(session: PromptSession, request: TraceRequest): Promise<void> {
     this.cancel();
     const controller = new AbortController();
     this.#run = controller;
     this.#request = request;
-    this.update({ status: this.#state.document ? 'stale' : 'loading', progress: null, error: null });
+    this.#declined = null;
+    this.update({ status: 'loading', progress: null, error: null });
     try {
       const document = await session.trace(request, controller.signal, (progress) => {
         if (this.#run === controller) this.update({ progress });
@@ -113,6 +121,7 @@ export class TraceModel {
   /** The person pressed Cancel: what is there stays and says that it is old; else the panel offers to run again. */
   cancelled(): void {
     this.cancel();
+    this.#declined = this.#request && traceKey(this.#request);
     this.#request = null;
     if (this.#state.document) this.update({ status: 'stale', progress: null });
     else this.update({ status: 'empty', progress: null });

@@ -139,6 +139,7 @@ export class TracePanel {
       }
       return;
     }
+    if (!again && this.#model.hasDeclined(request)) return;
     await this.#model.run(session, request);
   }
 
@@ -162,7 +163,7 @@ export class TracePanel {
         break;
       case 'changeMethod':
         this.#method = message.method;
-        await this.#follow();
+        await this.#follow(true);
         break;
       case 'runAgain':
         await this.#follow(true);

@@ -44,7 +44,7 @@ function Notices({ document, state, actions, problem }: TracePartProps): VNode {
     <>
       {state.status === 'stale' ? (
         <Notice icon="history">
-          {`Made with ${document.provenance.modelLabel} #${document.provenance.hash}; the prompt or the model has changed. `}
+          {`Made with ${document.provenance.modelLabel} #${document.provenance.hash}, before the last change. `}
           <LinkButton label="Run Again" onClick={actions.runAgain} />
         </Notice>
       ) : null}

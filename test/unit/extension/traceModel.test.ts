@@ -94,13 +94,13 @@ describe('TraceModel', () => {
     expect(model.state.lens?.values[1]).toHaveLength(150);
   });
 
-  it('keeps the old figure as stale until the new one is there; the selection stays', async () => {
+  it('keeps the old figure while the new one is on its way, with progress and Cancel; the selection stays', async () => {
     const { model, session, posted } = panel();
     await model.run(session, question('The nurse said'));
     model.select({ token: 1 });
     posted.length = 0;
     await model.run(session, question('The maid said'));
-    expect(posted[0]).toMatchObject({ status: 'stale' });
+    expect(posted[0]).toMatchObject({ status: 'loading' });
     expect(posted[0]?.document?.prompt).toBe('The nurse said');
     expect(model.state).toMatchObject({ status: 'ready', selection: { token: 1 } });
   });
@@ -180,5 +180,22 @@ describe('TraceModel', () => {
     expect(model.state.status).toBe('empty');
     expect(engine.asked.at(-1)?.signal?.aborted).toBe(true);
     expect(model.request).toBeNull();
+  });
+
+  it('keeps the old figure as stale after a cancel, and remembers which question was declined', async () => {
+    const { model, session, engine } = panel();
+    await model.run(session, question('one'));
+    engine.gate = new Promise(() => {});
+    void model.run(session, question('two'));
+    await settle();
+    expect(model.state).toMatchObject({ status: 'loading', document: { prompt: 'one' } });
+    model.cancelled();
+    await settle();
+    expect(model.state).toMatchObject({ status: 'stale', document: { prompt: 'one' } });
+    expect([model.hasDeclined(question('one')), model.hasDeclined(question('two'))]).toEqual([false, true]);
+    engine.gate = null;
+    await model.run(session, question('two'));
+    expect(model.state).toMatchObject({ status: 'ready', document: { prompt: 'two' } });
+    expect(model.hasDeclined(question('two'))).toBe(false);
   });
 });
