@@ -2,20 +2,23 @@ import type { ModelConfig } from '../models/modelConfig.ts';
 import type { LinearWeights } from '../models/modelWeights.ts';
 import { GraphBuilder, type GraphBytes } from './graphBuilder.ts';
 
-/**
- * The unembedding, with everything that reduces a row of logits done inside, so that `[rows, d_vocab]` need not leave
- * the graph, or can be written into memory that is used again. Inputs: `normed` `[rows, d_model]` (after the final norm), `columns` int64 `[columns]`, `k` int64 `[1]`.
- * Outputs: `logits` and `logprobs` `[rows, d_vocab]`, `columnLogits` `[rows, columns]`, `topLogits` and `topIds` `[rows, k]` (largest
- * first), `logSumExp` `[rows, 1]`.
- */
+/** The unembedding: `normed` `[rows, d_model]` (after the final norm) → `logits` `[rows, d_vocab]`, and nothing else. */
 export function buildUnembedGraph(config: ModelConfig, unembed: LinearWeights): GraphBytes {
   const graph = new GraphBuilder('unembed');
   const normed = graph.input('normed', 'float32', ['rows', config.dModel]);
-  const columns = graph.input('columns', 'int64', ['columns']);
+  graph.output(graph.linear(normed, unembed), 'logits', 'float32', ['rows', config.dVocab]);
+  return graph.finish();
+}
+
+/**
+ * What is asked of whole rows of logits. A graph of its own, without weights: asking for one output of a graph computes all of
+ * them, and plain logits must not pay for this. Inputs: `logits` `[rows, d_vocab]`, `k` int64 `[1]`.
+ * Outputs: `topLogits` and `topIds` `[rows, k]` (largest first), `logprobs` `[rows, d_vocab]`, `logSumExp` `[rows, 1]`.
+ */
+export function buildRankGraph(config: ModelConfig): GraphBytes {
+  const graph = new GraphBuilder('rank');
+  const logits = graph.input('logits', 'float32', ['rows', config.dVocab]);
   const k = graph.input('k', 'int64', [1]);
-  const logits = graph.linear(normed, unembed);
-  graph.output(logits, 'logits', 'float32', ['rows', config.dVocab]);
-  graph.output(graph.op('Gather', [logits, columns], { axis: 1 }), 'columnLogits', 'float32', ['rows', 'columns']);
   const [topLogits, topIds] = graph.many('TopK', [logits, k], 2, { axis: -1, largest: 1, sorted: 1 });
   graph.output(topLogits, 'topLogits', 'float32', ['rows', 'k']);
   graph.output(topIds, 'topIds', 'int64', ['rows', 'k']);

@@ -1,15 +1,8 @@
 import type { PackedArray } from '../../shared/packedArray.ts';
 import type { ModelConfig } from '../models/modelConfig.ts';
 import type { ModelWeights } from '../models/modelWeights.ts';
-import {
-  type Feeds,
-  floatTensor,
-  integerTensor,
-  type Output,
-  type SessionKind,
-  type SessionPool,
-} from './sessionPool.ts';
-import { buildUnembedGraph } from './unembedGraph.ts';
+import { floatTensor, integerTensor, type SessionKind, type SessionPool } from './sessionPool.ts';
+import { buildRankGraph, buildUnembedGraph } from './unembedGraph.ts';
 import type { WeightFiles } from './weightFiles.ts';
 
 /** The most likely entries of each row. */
@@ -21,13 +14,16 @@ export interface TopLogits {
   readonly logSumExp: readonly number[];
 }
 
-/** Logits in one run, in numbers: bounds the memory of lenses over many rows. */
-const MAX_LOGITS = 2 << 20;
+/** Logits of one piece that is ranked, in numbers: bounds the memory of lenses over many rows. */
+const RANKED_LOGITS = 2 << 20;
+/** Logits of one run, in numbers: the grain of cancelling. */
+const RUN_LOGITS = 16 << 20;
 
 /** From the output of the final norm `[rows, d_model]` to logits: all of them, chosen columns, or the best k. */
 export class Unembedding {
   private readonly kind: SessionKind;
-  /** Memory for logits and log-probabilities of one piece; grows to `MAX_LOGITS` each at most. */
+  private readonly rankKind: SessionKind;
+  /** Memory for logits and log-probabilities of one ranked piece; grows to `RANKED_LOGITS` each at most. */
   private tables = [new Float32Array(0), new Float32Array(0)];
 
   constructor(
@@ -37,53 +33,53 @@ export class Unembedding {
     private readonly files: WeightFiles,
   ) {
     this.kind = { name: 'unembed', packed: true, build: () => buildUnembedGraph(config, weights.unembed) };
+    this.rankKind = { name: 'rank', packed: false, build: () => buildRankGraph(config) };
   }
 
   prepare(): Promise<void> {
     return this.pool.prepare(this.kind, 0);
   }
 
-  /**
-   * Runs the rows in pieces. The two tables of `[rows, d_vocab]` are written into memory that is kept: left to the
-   * allocator, they tear holes that small arrays settle in, and the process grows with every run.
-   */
-  private async inPieces(
+  /** Logits of `count` rows from `first` on, written into `table` `[count, d_vocab]`. */
+  private async run(
     normed: Float32Array,
-    feeds: Feeds,
-    outputs: readonly string[],
+    first: number,
+    count: number,
+    table: Float32Array,
     signal: AbortSignal | undefined,
-    take: (piece: Record<string, Output>, firstRow: number, rows: number) => void,
   ): Promise<void> {
     const { dModel, dVocab } = this.config;
-    const rows = normed.length / dModel;
-    const step = Math.max(1, Math.floor(MAX_LOGITS / dVocab));
-    const needed = Math.min(step, rows) * dVocab;
-    if (this.tables.some((table) => table.length < needed)) {
-      this.tables = this.tables.map(() => new Float32Array(needed));
-    }
-    for (let first = 0; first < rows; first += step) {
-      const count = Math.min(step, rows - first);
-      const x = floatTensor(normed.subarray(first * dModel, (first + count) * dModel), [count, dModel]);
-      const [logits, logprobs] = this.tables.map((table) =>
-        floatTensor(table.subarray(0, count * dVocab), [count, dVocab]),
-      );
-      const options = { signal, into: { logits, logprobs } };
-      const piece = await this.pool.run(this.kind, 0, { ...feeds, normed: x }, outputs, options);
-      take({ ...piece, logits: { dims: [count, dVocab], data: this.tables[0] } }, first, count);
-    }
+    const x = floatTensor(normed.subarray(first * dModel, (first + count) * dModel), [count, dModel]);
+    const into = { logits: floatTensor(table, [count, dVocab]) };
+    await this.pool.run(this.kind, 0, { normed: x }, ['logits'], { signal, into });
   }
 
   /** All logits `[rows, d_vocab]`, or those of `columns` only, `[rows, columns]`. */
   async logits(normed: Float32Array, columns?: readonly number[], signal?: AbortSignal): Promise<PackedArray> {
-    const name = columns === undefined ? 'logits' : 'columnLogits';
-    const width = columns?.length ?? this.config.dVocab;
-    const rows = normed.length / this.config.dModel;
+    const { dModel, dVocab } = this.config;
+    const rows = normed.length / dModel;
+    const width = columns?.length ?? dVocab;
     const data = new Float32Array(rows * width);
-    const feeds = { columns: integerTensor(columns ?? [0]), k: integerTensor([1]) };
-    await this.inPieces(normed, feeds, [name], signal, (piece, first, count) => {
-      data.set((piece[name].data as Float32Array).subarray(0, count * width), first * width);
-    });
+    const step = Math.max(1, Math.floor((columns === undefined ? RUN_LOGITS : RANKED_LOGITS) / dVocab));
+    const table = columns === undefined ? null : this.tableOf(0, Math.min(step, rows) * dVocab);
+    for (let first = 0; first < rows; first += step) {
+      const count = Math.min(step, rows - first);
+      const logits = (table ?? data.subarray(first * dVocab)).subarray(0, count * dVocab);
+      await this.run(normed, first, count, logits, signal);
+      columns?.forEach((column, c) => {
+        for (let row = 0; row < count; row += 1) data[(first + row) * width + c] = logits[row * dVocab + column];
+      });
+    }
     return { dims: [rows, width], data };
+  }
+
+  /**
+   * Memory that is kept. Left to the allocator, tables of this size tear holes that small arrays settle in, and the process
+   * grows with every run.
+   */
+  private tableOf(index: 0 | 1, length: number): Float32Array {
+    if (this.tables[index].length < length) this.tables[index] = new Float32Array(length);
+    return this.tables[index].subarray(0, length);
   }
 
   /** The k largest logits of each row, the softmax denominator, and the logits of chosen columns `[rows][columns]`. */
@@ -93,27 +89,33 @@ export class Unembedding {
     columns: readonly number[] = [],
     signal?: AbortSignal,
   ): Promise<TopLogits & { readonly columns: readonly (readonly number[])[] }> {
-    const size = Math.min(k, this.config.dVocab);
-    // The graph wants at least one column; what it returns for it is dropped.
-    const feeds = { columns: integerTensor(columns.length === 0 ? [0] : columns), k: integerTensor([size]) };
-    const names = ['topLogits', 'topIds', 'logSumExp', 'columnLogits'];
+    const { dModel, dVocab } = this.config;
+    const size = Math.min(k, dVocab);
+    const rows = normed.length / dModel;
     const result = {
       ids: [] as number[][],
       logits: [] as number[][],
       logSumExp: [] as number[],
       columns: [] as number[][],
     };
-    await this.inPieces(normed, feeds, names, signal, (piece, _first, rows) => {
-      const width = piece.columnLogits.dims[1];
-      for (let row = 0; row < rows; row += 1) {
+    const step = Math.max(1, Math.floor(RANKED_LOGITS / dVocab));
+    for (let first = 0; first < rows; first += step) {
+      const count = Math.min(step, rows - first);
+      const [logits, logprobs] = ([0, 1] as const).map((index) => this.tableOf(index, count * dVocab));
+      await this.run(normed, first, count, logits, signal);
+      const shape = [count, dVocab];
+      const feeds = { logits: floatTensor(logits, shape), k: integerTensor([size]) };
+      const into = { logprobs: floatTensor(logprobs, shape) };
+      const names = ['topLogits', 'topIds', 'logSumExp', 'logprobs'];
+      const ranked = await this.pool.run(this.rankKind, 0, feeds, names, { signal, into });
+      for (let row = 0; row < count; row += 1) {
         const best = [row * size, (row + 1) * size] as const;
-        result.ids.push(Array.from(piece.topIds.data.slice(...best), Number));
-        result.logits.push(Array.from(piece.topLogits.data.slice(...best), Number));
-        result.logSumExp.push(Number(piece.logSumExp.data[row]));
-        const own = Array.from(piece.columnLogits.data.slice(row * width, (row + 1) * width), Number);
-        result.columns.push(own.slice(0, columns.length));
+        result.ids.push(Array.from(ranked.topIds.data.slice(...best), Number));
+        result.logits.push(Array.from(ranked.topLogits.data.slice(...best), Number));
+        result.logSumExp.push(Number(ranked.logSumExp.data[row]));
+        result.columns.push(columns.map((column) => logits[row * dVocab + column]));
       }
-    });
+    }
     return result;
   }
 
