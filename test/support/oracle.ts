@@ -136,6 +136,17 @@ function softmax(scores: readonly number[]): number[] {
 type Keep = (name: string, value: Matrix) => Matrix;
 const flat = (x: number[][][]): Matrix => x.map((row) => row.flat());
 
+/** What each head writes, `[pos][head · d_model]`. */
+function headResults(z: Matrix, { nHeads, dHead }: ModelConfig, out: LinearWeights): Matrix {
+  const byInput = out.layout === 'in_out' ? readMatrix(out.weight) : transpose(readMatrix(out.weight));
+  const heads = Array.from({ length: nHeads }, (_, head) => byInput.slice(head * dHead, (head + 1) * dHead));
+  return z.map((row) =>
+    heads.flatMap((rows, head) =>
+      rows[0].map((_, i) => rows.reduce((sum, weights, d) => sum + row[head * dHead + d] * weights[i], 0)),
+    ),
+  );
+}
+
 function attention(x: Matrix, config: ModelConfig, weights: BlockWeights, layer: number, keep: Keep): Matrix {
   const { nHeads, nKeyValueHeads, dHead } = config;
   const kept = (name: string, value: number[][][]) =>
@@ -165,7 +176,15 @@ function attention(x: Matrix, config: ModelConfig, weights: BlockWeights, layer:
       );
     });
   }
-  return linear(keep('attn.hook_z', flat(z)), weights.attention.out);
+  const mixed = keep('attn.hook_z', flat(z));
+  const results = headResults(mixed, config, weights.attention.out);
+  const changed = keep('attn.hook_result', results);
+  const { dModel } = config;
+  return linear(mixed, weights.attention.out).map((row, pos) =>
+    row.map((value, i) =>
+      changed[pos].reduce((sum, own, c) => sum + (c % dModel === i ? own - results[pos][c] : 0), value),
+    ),
+  );
 }
 
 function mlp(x: Matrix, config: ModelConfig, weights: BlockWeights, keep: Keep): Matrix {

@@ -98,7 +98,12 @@ class InterventionRun {
     const { start, fromLayer, runner, batch } = this;
     const { clean } = this.options;
     if (fromLayer > 0 && clean !== undefined) {
-      return rowsFrom(clean.residuals[fromLayer], clean.batch, batch, runner.config.dModel, start);
+      const x = rowsFrom(clean.residuals[fromLayer], clean.batch, batch, runner.config.dModel, start);
+      // What is done behind the layer below belongs to this run.
+      const tile = { firstItem: 0, items: batch, firstRow: start, rows: this.length - start };
+      const changed = this.edits.layer(fromLayer - 1)?.residPost(x, tile) ?? x;
+      if (!allFinite(changed)) throw nonFiniteError(`blocks.${fromLayer - 1}.hook_resid_post`, changed, true);
+      return changed;
     }
     const rows = this.tokens.map((row) => Array.from(row).slice(start));
     const { tokens, positions } = await runner.embed(rows, start);
