@@ -25,7 +25,7 @@ export function distance(a: ArrayLike<number>, b: ArrayLike<number>): number {
   return difference / scale;
 }
 
-export function referenceFile(name: string): string {
+function referenceFile(name: string): string {
   return fileURLToPath(new URL(`../reference/${name}`, import.meta.url));
 }
 

@@ -101,6 +101,17 @@ describe.each(Object.entries(SHAPES))('laws of the gradients of %s', (_, config)
     }
   });
 
+  it('at what each head writes are those at attn_out, because it is their sum', async () => {
+    const names = ['blocks.1.attn.hook_result', 'blocks.1.hook_attn_out'];
+    const { gradients } = await backward.gradients(BATCH, objectiveOf([0, 1, 2]), { hooks: names });
+    const [result, out] = names.map((hook) => gradients.get(hook)?.data ?? new Float32Array(0));
+    expect(gradients.get(names[0])?.dims).toEqual([3, LENGTH, config.nHeads, config.dModel]);
+    const { dModel, nHeads } = config;
+    result.forEach((value, i) => {
+      expect(value).toBe(out[Math.floor(i / (nHeads * dModel)) * dModel + (i % dModel)]);
+    });
+  });
+
   it('at chosen positions are rows of those at all, in the order asked for', async () => {
     const all = await backward.gradients(BATCH, objectiveOf([0, 1, 2]), { hooks });
     const some = await backward.gradients(BATCH, objectiveOf([0, 1, 2]), { hooks, positions: [-1, 2] });

@@ -14,8 +14,7 @@ import { VjpRules } from './vjpRules.ts';
  * - `mlp-gates`: act(pre) of a gated MLP; act(x) / x of a plain one (Φ(x) for GELU, the step for ReLU).
  * - `mlps`: mlp_out; nothing flows through the MLPs. `attention`: attn_out likewise.
  */
-export const FREEZABLE_PARTS = ['patterns', 'norm-scales', 'mlp-gates', 'mlps', 'attention'] as const;
-export type FreezablePart = (typeof FREEZABLE_PARTS)[number];
+export type FreezablePart = 'patterns' | 'norm-scales' | 'mlp-gates' | 'mlps' | 'attention';
 
 /**
  * Inputs of a backward graph besides those of `BLOCK_INPUTS`: the gradient at resid_post `[batch, new, d_model]`, and
@@ -61,7 +60,7 @@ export function weightGradient(name: string): string {
   return `d.weight.${name}`;
 }
 
-export interface BackwardGraphOptions {
+interface BackwardGraphOptions {
   readonly freeze: readonly FreezablePart[];
   /** Whether the prompt is run in chunks, so that gradients at keys and values pass between them. */
   readonly chunked: boolean;

@@ -28,7 +28,7 @@ import { blockWeightNames } from './weightNames.ts';
 import type { WeightSums } from './weightSums.ts';
 
 /** A reverse pass through some of the blocks for the items of one tile. */
-export interface BackwardPass {
+interface BackwardPass {
   readonly firstItem: number;
   readonly items: number;
   readonly length: number;
@@ -127,7 +127,7 @@ export class BackwardStack {
     for (let layer = this.config.nLayers - 1; layer >= pass.lowest; layer -= 1) {
       this.storeResidual(pass, layer, 'hook_resid_post', dy);
       dy = await this.layer(pass, layer, dy);
-      if (!allFinite(dy)) throw nonFiniteError(`the gradient at blocks.${layer}.hook_resid_pre`, dy);
+      if (!allFinite(dy)) throw nonFiniteError(`blocks.${layer}.hook_resid_pre (gradient)`, dy);
       this.storeResidual(pass, layer, 'hook_resid_pre', dy);
       pass.onLayer?.(layer);
     }

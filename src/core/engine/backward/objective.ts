@@ -8,12 +8,11 @@ import {
   type LogitsRow,
   metricGradient,
   metricOfRow,
-  needsWholeRow,
 } from '../../tasks/metrics.ts';
 import { resolvePosition } from '../runChecks.ts';
 
 /** A linear combination of logits at one position: Σ weight × logit[id]. */
-export interface LinearTerms {
+interface LinearTerms {
   /** Negative counts from the end. */
   readonly position: number;
   readonly terms: readonly { readonly id: number; readonly weight: number }[];
@@ -119,9 +118,4 @@ export function objectiveParts(objective: Objective, batch: number, length: numb
   const missing = lists.findIndex((list) => list.length === 0);
   if (missing >= 0) throw new MechanistError('bad-input', `Prompt ${missing + 1} has no answer to look at.`);
   return parts.map((part) => ({ ...part, position: resolvePosition(part.position, length) }));
-}
-
-/** Whether whole rows of logits are needed. */
-export function readsWholeRows(objective: Objective): boolean {
-  return objective.kind === 'metric' && needsWholeRow(objective.metric);
 }

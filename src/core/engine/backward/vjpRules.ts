@@ -9,7 +9,7 @@ import {
 import type { GradientGraph, InputGradients, VectorJacobianProduct } from './gradientGraph.ts';
 
 /** What the rules leave out on purpose. */
-export interface RuleOptions {
+interface RuleOptions {
   /** Norms pass gradients as if their scale were a constant. */
   readonly freezeNormScales: boolean;
   /** `stop`: nothing passes the activation function (the gate of a gated MLP is a constant). */
