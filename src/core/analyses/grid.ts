@@ -13,6 +13,7 @@ import { GridMetric } from './gridMetric.ts';
 import type { GridPlace, SweepPlan } from './gridPlan.ts';
 import { GridState } from './gridState.ts';
 import { type BaseScores, checkResume, GridSweep, questionOf } from './gridSweep.ts';
+import { patchPlan } from './patch.ts';
 
 /** How a sweep is run, beside what it asks. */
 export interface GridOptions {
@@ -30,6 +31,7 @@ function planOf(request: GridRequest, { items }: ResolvedGrid, { model }: Analys
     case 'ablate':
       return ablatePlan(request, items, model.config);
     case 'patch':
+      return patchPlan(request, items, model.config);
     case 'path-patch':
       throw new MechanistError('internal', 'Not yet.');
   }

@@ -4,9 +4,16 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AnalysisEngine } from '../../../src/core/analyses/analysisEngine.ts';
 import { openModelFiles } from '../../../src/core/models/openModelFiles.ts';
-import type { GridDocument, GridPrompt } from '../../../src/shared/gridDocument.ts';
+import type { GridDocument, GridPrompt, PatchSite } from '../../../src/shared/gridDocument.ts';
 import { sweep, WORDS, wordEngine, wordsOf } from '../../support/gridContext.ts';
-import { maxDelta, type Packed, REFERENCE, randomModelNames, readFigures, unpack } from '../reference/referenceFigures.ts';
+import {
+  maxDelta,
+  type Packed,
+  REFERENCE,
+  randomModelNames,
+  readFigures,
+  unpack,
+} from '../reference/referenceFigures.ts';
 
 interface Figures {
   readonly tolerance: number;
@@ -20,8 +27,20 @@ interface Figures {
     readonly zeroHeads: Packed;
     readonly zeroMlps: Packed;
     readonly meanHeads: Packed;
+    readonly noising: Grids;
+    readonly denoising: Grids;
   };
 }
+
+interface Grids {
+  readonly exact: Readonly<Record<string, Packed>>;
+  readonly attribution: Readonly<Record<string, Packed>>;
+}
+
+const SITES: readonly PatchSite[] = [
+  ...(['resid_pre', 'resid_mid', 'resid_post', 'attn_out', 'mlp_out'] as const),
+  ...(['z', 'q', 'k', 'v', 'pattern'] as const),
+];
 
 const flat = ({ values }: GridDocument) => values.flat().map(Number);
 
@@ -54,5 +73,20 @@ describe.each(randomModelNames())('sweeps of %s against PyTorch', (name) => {
     expect(maxDelta(flat(heads), unpack(sweeps.zeroHeads))).toBeLessThan(tolerance);
     const mlps = await sweep(engine, { ...request, sites: 'mlps' });
     expect(maxDelta(flat(mlps), unpack(sweeps.zeroMlps))).toBeLessThan(tolerance);
+  });
+
+  it.each(['noising', 'denoising'] as const)('patches activations, %s', async (direction) => {
+    for (const site of SITES) {
+      const expected = sweeps[direction].exact[`hook_${site}`];
+      const request = { ...WORDS, analysis: 'patch' as const, direction, prompts: [prompt] };
+      const asked = sweep(engine, { ...request, site });
+      if (expected === undefined) {
+        await expect(asked).rejects.toMatchObject({ code: 'bad-input' });
+        continue;
+      }
+      const document = await asked;
+      expect(Math.abs((document.corrupted?.mean ?? Number.NaN) - figures.corrupted)).toBeLessThan(tolerance);
+      expect(maxDelta(flat(document), unpack(expected)), site).toBeLessThan(tolerance);
+    }
   });
 });

@@ -80,6 +80,11 @@ export class BaseRun {
     return this.activations(layer, hook);
   }
 
+  /** Rotated keys and values of a layer, where they were kept. */
+  keysValuesOf(layer: number): KeysValues {
+    return this.keysValues[layer];
+  }
+
   /** Keys and values of the positions before `start`, for each of the items named; one copy where there is but one. */
   past(layer: number, start: number, items: readonly number[]): KeysValues {
     if (start === 0) return NO_KEYS_VALUES;
@@ -89,12 +94,5 @@ export class BaseRun {
     const pick = (data: Float32Array) =>
       concatenate(items.map((item) => data.subarray(item * size, (item + 1) * size)));
     return { batch: items.length, length: start, keys: pick(all.keys), values: pick(all.values) };
-  }
-
-  /** Positions `first …` of some items of `[items, pos, width]`: `[items, pos − first, width]`. */
-  rows(data: Float32Array, items: readonly number[], first: number): Float32Array {
-    const size = data.length / this.items;
-    const skipped = (size / this.count) * first;
-    return concatenate(items.map((item) => data.subarray(item * size + skipped, (item + 1) * size)));
   }
 }

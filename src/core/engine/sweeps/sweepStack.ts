@@ -4,7 +4,8 @@ import { AttentionInputs } from '../attentionInputs.ts';
 import type { KeysValues } from '../keysValues.ts';
 import type { ModelRunner, RunContext } from '../modelRunner.ts';
 import { allFinite, nonFiniteError } from '../nonFinite.ts';
-import { type Feeds, floatTensor, integerTensor, type SessionKind } from '../sessionPool.ts';
+import { type Feeds, floatTensor, integerTensor, type Output, type SessionKind } from '../sessionPool.ts';
+import { buildAttendGraph } from './attendGraph.ts';
 import { buildHeadDeltaGraph } from './headDeltaGraph.ts';
 import { buildMlpGraph } from './mlpGraph.ts';
 import { buildTailGraph, TAIL_INPUTS } from './tailGraph.ts';
@@ -27,6 +28,7 @@ export class SweepStack {
   private readonly mlpKind: SessionKind;
   private readonly tailKind: SessionKind;
   private readonly deltaKinds = new Map<number, SessionKind>();
+  private readonly attendKinds = new Map<number, SessionKind>();
 
   constructor(readonly runner: ModelRunner) {
     const { config, weights } = runner;
@@ -72,6 +74,42 @@ export class SweepStack {
     return await this.one(kind, layer, feeds, 'delta', `blocks.${layer}.hook_attn_out`, context);
   }
 
+  private attendKind(heads: number): SessionKind {
+    const kind = this.attendKinds.get(heads) ?? {
+      name: `sweep attention of ${heads}`,
+      packed: false,
+      build: () => buildAttendGraph(this.config, heads),
+    };
+    this.attendKinds.set(heads, kind);
+    return kind;
+  }
+
+  /**
+   * z of single heads from given queries, keys and values. `q` `[cells, rows, heads · d_head]` of query heads that share the
+   * key-value head of their cell, `k`, `v` `[cells, keys, d_head]`; `rows`: absolute positions of the queries.
+   * @returns `[cells, rows, heads · d_head]`
+   */
+  async attend(
+    layer: number,
+    cells: number,
+    { q, k, v }: Readonly<Record<'q' | 'k' | 'v', Float32Array>>,
+    rows: readonly number[],
+    context: RunContext,
+  ): Promise<Float32Array> {
+    const { dHead } = this.config;
+    const heads = q.length / (cells * rows.length * dHead);
+    const keys = k.length / (cells * dHead);
+    const { [TAIL_INPUTS.mask]: mask } = this.inputs.feeds(layer, 0, keys);
+    const feeds = {
+      q: floatTensor(q, [cells, rows.length, heads, dHead]),
+      k: floatTensor(k, [cells, keys, dHead]),
+      v: floatTensor(v, [cells, keys, dHead]),
+      mask: maskRows(mask, rows),
+    };
+    const result = await this.runner.pool.run(this.attendKind(heads), 0, feeds, ['z'], context);
+    return floats(result.z, `blocks.${layer}.attn.hook_z`);
+  }
+
   /** mlp_out `[rows, d_model]` for rows of resid_mid (of resid_pre in parallel models). */
   async mlp(layer: number, input: Float32Array, context: RunContext): Promise<Float32Array> {
     const feeds = { input: floatTensor(input, [input.length / this.config.dModel, this.config.dModel]) };
@@ -105,10 +143,11 @@ export class SweepStack {
   /** Frees the graphs; the stack can be used again. */
   async release(): Promise<void> {
     const { pool } = this.runner;
-    for (const kind of [this.mlpKind, this.tailKind, ...this.deltaKinds.values()]) await pool.release(kind);
+    for (const kind of [this.mlpKind, this.tailKind, ...this.deltaKinds.values(), ...this.attendKinds.values()])
+      await pool.release(kind);
   }
 
-  /** Runs a graph for its one output. @throws MechanistError `model-corrupt` when that is not finite, naming its hook */
+  /** Runs a graph for its one output. @throws MechanistError `model-corrupt` */
   private async one(
     kind: SessionKind,
     layer: number,
@@ -117,11 +156,15 @@ export class SweepStack {
     hook: string,
     { signal }: RunContext,
   ): Promise<Float32Array> {
-    const { data } = (await this.runner.pool.run(kind, layer, feeds, [output], { signal }))[output];
-    if (!(data instanceof Float32Array)) throw new Error('Expected a float32 output.');
-    if (!allFinite(data)) throw nonFiniteError(hook, data);
-    return data;
+    return floats((await this.runner.pool.run(kind, layer, feeds, [output], { signal }))[output], hook);
   }
+}
+
+/** The numbers of an output. @throws MechanistError `model-corrupt` when one is not finite, naming its hook */
+function floats({ data }: Output, hook: string): Float32Array {
+  if (!(data instanceof Float32Array)) throw new Error('Expected a float32 output.');
+  if (!allFinite(data)) throw nonFiniteError(hook, data);
+  return data;
 }
 
 /** Some rows of a mask `[1, 1, rows, keys]`. */
