@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import type { EngineHello, EngineMethod, EngineRequests, EngineSettings } from '../shared/engineProtocol.ts';
 import { isCancelled, MechanistError } from '../shared/errors.ts';
 import { createPeer, type MessagePortLike, type Peer, type RequestOptions } from '../shared/rpc.ts';
+import { Emitter } from './emitter.ts';
 
 /** Whoever answers the engine's requests: the engine process, or a stand-in in a test. */
 export interface EnginePort {
@@ -11,6 +12,12 @@ export interface EnginePort {
     params: EngineRequests[K]['params'],
     options?: RequestOptions,
   ): Promise<EngineRequests[K]['result']>;
+}
+
+/** An engine that also sends messages that no request waits for. */
+export interface NotifyingPort extends EnginePort {
+  /** Calls `listener` with each one-way message until the result is disposed. */
+  onNotification(listener: (name: string, params: unknown) => void): { dispose(): void };
 }
 
 export interface EngineClientOptions {
@@ -62,11 +69,12 @@ function portOf(child: ChildProcess): MessagePortLike {
  * Owns the engine process: starts it with the first request, starts it again after a crash, and kills it when a
  * cancelled request has not ended after a grace period, because a forward pass cannot be interrupted.
  */
-export class EngineClient implements EnginePort {
+export class EngineClient implements NotifyingPort {
   readonly #options: EngineClientOptions;
   #running: Running | null = null;
   #crashes: number[] = [];
   #disposed = false;
+  readonly #notified = new Emitter<{ readonly name: string; readonly params: unknown }>();
 
   constructor(options: EngineClientOptions) {
     this.#options = options;
@@ -75,6 +83,10 @@ export class EngineClient implements EnginePort {
   /** Process id of the engine while it runs. */
   get pid(): number | undefined {
     return this.#running?.child.pid;
+  }
+
+  onNotification(listener: (name: string, params: unknown) => void): { dispose(): void } {
+    return this.#notified.event(({ name, params }) => listener(name, params));
   }
 
   async request<K extends EngineMethod>(
@@ -103,6 +115,7 @@ export class EngineClient implements EnginePort {
 
   dispose(): void {
     this.#disposed = true;
+    this.#notified.dispose();
     this.#stop();
   }
 
@@ -171,7 +184,10 @@ export class EngineClient implements EnginePort {
       handlers: {},
       log,
       onNotification: (name, params) => {
-        if (name !== 'hello') return;
+        if (name !== 'hello') {
+          this.#notified.fire({ name, params });
+          return;
+        }
         const hello = params as EngineHello;
         if (this.#running?.child === child) this.#running.hello = hello;
         log(`engine ${hello.version} runs as process ${hello.pid} with ${hello.threads} threads`);

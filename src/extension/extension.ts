@@ -2,6 +2,8 @@ import { join } from 'node:path';
 import * as vscode from 'vscode';
 import { registerCommands } from './commands/registerCommands.ts';
 import { EngineClient } from './engineClient.ts';
+import { GridPanels } from './grid/gridPanels.ts';
+import { ResultEditor } from './grid/resultEditor.ts';
 import { ModelDirectory } from './modelDirectory.ts';
 import { PromptSessions } from './promptLanguage/promptSessions.ts';
 import { registerPromptLanguage } from './promptLanguage/registerPromptLanguage.ts';
@@ -33,13 +35,16 @@ export function activate(context: vscode.ExtensionContext): MechanistApi {
   const sessions = new PromptSessions(engine, models);
   const panelContext = { extensionUri: context.extensionUri, port: engine, sessions, messages, log };
   const panels = new TracePanels(panelContext, context.workspaceState);
+  const grids = new GridPanels(panelContext, sessions);
   context.subscriptions.push(
     output,
     engine,
     sessions,
     panels,
+    grids,
+    new ResultEditor(panelContext),
     registerPromptLanguage(sessions, models),
-    registerCommands({ engine, models, sessions, panels, messages }),
+    registerCommands({ engine, models, sessions, panels, grids, messages }),
     vscode.workspace.onDidChangeConfiguration((event) => {
       const needsNewEngine = ['mechanist.engine', 'mechanist.cacheFolder'];
       if (!needsNewEngine.some((id) => event.affectsConfiguration(id))) return;

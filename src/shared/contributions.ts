@@ -1,9 +1,15 @@
+import type { AblateRequest, GridDocument, PatchRequest, PathPatchRequest } from './gridDocument.ts';
+import type { GridPlace } from './gridPanelProtocol.ts';
+
 /**
  * Names that package.json declares and the code uses: typed once, here. A tidy test compares the two.
  */
 
 export const promptLanguageId = 'mechanist-prompt';
 export const tracePanelType = 'mechanist.tracePanel';
+export const gridPanelType = 'mechanist.gridPanel';
+/** The editor of saved results, `*.mechanist.json`. */
+export const resultEditorType = 'mechanist.result';
 
 /** Where a command acts: a prompt of a file, and perhaps one token of it. Sent by CodeLens, hovers and tests. */
 export interface PromptTarget {
@@ -15,9 +21,44 @@ export interface PromptTarget {
   readonly token?: number;
 }
 
+/** What a sweep is started with. What is left out is asked. */
+export interface SweepTarget extends PromptTarget {
+  /** Every prompt of the file, or the one named by `prompt`. */
+  readonly prompts?: 'all' | 'one';
+  readonly method?: GridDocument['method'];
+  /** Of several tokens with a positive weight, the one that is the answer. */
+  readonly answer?: string;
+}
+
+export interface AblateTarget extends SweepTarget {
+  readonly sites?: AblateRequest['sites'];
+  readonly mode?: AblateRequest['mode'];
+  readonly layer?: number;
+  /** Heads that are outlined in the result, the first one selected: `row` is the layer. */
+  readonly heads?: readonly GridPlace[];
+}
+
+export interface PatchTarget extends SweepTarget {
+  readonly site?: PatchRequest['site'];
+  readonly byPosition?: boolean;
+  readonly direction?: 'denoising' | 'noising';
+  /** The corrupted prompt: what the front matter says, or another prompt of the file (0-based). */
+  readonly corrupted?: 'front matter' | number;
+}
+
+export interface PathPatchTarget extends SweepTarget {
+  readonly receivers?: PathPatchRequest['receivers'];
+  readonly mlps?: PathPatchRequest['mlps'];
+  readonly direction?: 'denoising' | 'noising';
+  readonly corrupted?: 'front matter' | number;
+}
+
 /** Command id → what it is given; undefined where it acts on the active editor when called from the palette. */
 export interface Commands {
   'mechanist.tracePrompt': PromptTarget | undefined;
+  'mechanist.ablate': AblateTarget | undefined;
+  'mechanist.patch': PatchTarget | undefined;
+  'mechanist.patchPaths': PathPatchTarget | undefined;
   'mechanist.changeObservable': PromptTarget | undefined;
   'mechanist.changeMethod': PromptTarget | undefined;
   'mechanist.addModel': undefined;
@@ -35,6 +76,9 @@ export type CommandId = keyof Commands;
 /** Title of each command, without the category "Mechanist". */
 export const commandTitles: Readonly<Record<CommandId, string>> = {
   'mechanist.tracePrompt': 'Trace Prompt',
+  'mechanist.ablate': 'Ablate',
+  'mechanist.patch': 'Patch Activations',
+  'mechanist.patchPaths': 'Patch Paths',
   'mechanist.changeObservable': 'Change Observable',
   'mechanist.changeMethod': 'Change Method',
   'mechanist.addModel': 'Add Model',

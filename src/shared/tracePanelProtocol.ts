@@ -35,6 +35,8 @@ export type FromTracePanel =
   | { readonly type: 'ready' }
   | { readonly type: 'selectToken'; readonly position: number }
   | { readonly type: 'selectComponent'; readonly component: ComponentRef }
+  /** Ablate the heads of the prompt one by one, and look at this one. */
+  | { readonly type: 'ablate'; readonly layer: number; readonly head: number }
   | { readonly type: 'changeMethod'; readonly method: AttributionMethod }
   | { readonly type: 'runAgain' }
   | { readonly type: 'cancel' }

@@ -3,6 +3,7 @@ import { promptIndexAt } from '../../core/tasks/promptFile.ts';
 import type { PromptTarget } from '../../shared/contributions.ts';
 import { MechanistError } from '../../shared/errors.ts';
 import type { EngineClient } from '../engineClient.ts';
+import type { GridPanels } from '../grid/gridPanels.ts';
 import type { ModelDirectory } from '../modelDirectory.ts';
 import type { PromptSession } from '../promptLanguage/promptSession.ts';
 import type { PromptSessions } from '../promptLanguage/promptSessions.ts';
@@ -15,6 +16,7 @@ export interface CommandContext {
   readonly models: ModelDirectory;
   readonly sessions: PromptSessions;
   readonly panels: TracePanels;
+  readonly grids: GridPanels;
   readonly messages: Messages;
 }
 

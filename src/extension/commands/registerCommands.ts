@@ -1,5 +1,6 @@
 import * as vscode from 'vscode';
 import type { CommandId, Commands } from '../../shared/contributions.ts';
+import { ablate } from './ablate.ts';
 import { addModel } from './addModel.ts';
 import { changeMethod } from './changeMethod.ts';
 import { changeObservable } from './changeObservable.ts';
@@ -7,12 +8,17 @@ import { chooseModel } from './chooseModel.ts';
 import type { CommandContext } from './commandContext.ts';
 import { copyTrace } from './copyTrace.ts';
 import { downloadModel } from './downloadModel.ts';
+import { patch } from './patch.ts';
+import { patchPaths } from './patchPaths.ts';
 import { tracePrompt } from './tracePrompt.ts';
 
 type Handler<K extends CommandId> = (context: CommandContext, argument: Commands[K]) => unknown;
 
 const handlers: { readonly [K in CommandId]: Handler<K> } = {
   'mechanist.tracePrompt': tracePrompt,
+  'mechanist.ablate': ablate,
+  'mechanist.patch': patch,
+  'mechanist.patchPaths': patchPaths,
   'mechanist.changeObservable': changeObservable,
   'mechanist.changeMethod': changeMethod,
   'mechanist.addModel': addModel,

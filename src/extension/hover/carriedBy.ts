@@ -5,6 +5,8 @@ import type { TraceDocument } from '../../shared/traceDocument.ts';
 export interface Carrier {
   /** `L21.H4`, `MLP 26`, `embedding` */
   readonly name: string;
+  /** Which head it is; null for anything else. */
+  readonly head?: { readonly layer: number; readonly head: number } | null;
   /** Logits. */
   readonly value: number;
   /** Attention from the observable's position to the token; null for anything but a head. */
@@ -27,7 +29,12 @@ export function carriersOf(document: TraceDocument, token: number): Carrier[] {
     for (let head = 0; head < heads && token < sources; head++) {
       const at = (layer * heads + head) * sources + token;
       const value = bySource.data[at] ?? Number.NaN;
-      carriers.push({ name: `L${layer}.H${head}`, value, attention: attention.data[at] ?? null });
+      carriers.push({
+        name: `L${layer}.H${head}`,
+        head: { layer, head },
+        value,
+        attention: attention.data[at] ?? null,
+      });
     }
   }
   if (token !== document.position) return carriers;

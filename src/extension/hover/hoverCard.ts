@@ -1,4 +1,4 @@
-import type { PromptTarget } from '../../shared/contributions.ts';
+import type { Commands, PromptTarget } from '../../shared/contributions.ts';
 import { percent, share, signed, signedFixed, visibleToken } from '../../shared/format.ts';
 import type { Palette } from '../../shared/palette.ts';
 import type { LensTable, TraceDocument } from '../../shared/traceDocument.ts';
@@ -107,7 +107,7 @@ function lensPart({ lens, document, palette }: HoverCardInput): string {
   return `${title}<br>${lensBars(bars, layers, palette)}<table>${head}${rows.join('')}</table>`;
 }
 
-function command(id: string, argument: PromptTarget): string {
+function command<K extends (typeof hoverCommands)[number]>(id: K, argument: Commands[K]): string {
   return `command:${id}?${encodeURIComponent(JSON.stringify([argument])).replace(/[()]/g, (c) => `%${c.charCodeAt(0).toString(16)}`)}`;
 }
 
@@ -120,7 +120,7 @@ function provenanceLine({ provenance }: TraceDocument): string {
 }
 
 /** Commands that the card's links run; the Markdown is trusted with these only. */
-export const hoverCommands = ['mechanist.openTraceAtToken', 'mechanist.copyTrace'] as const;
+export const hoverCommands = ['mechanist.openTraceAtToken', 'mechanist.ablate', 'mechanist.copyTrace'] as const;
 
 /** The card as Markdown with HTML: every number is in a table or a sentence, images only repeat them. */
 export function hoverCard(input: HoverCardInput): string {
@@ -128,6 +128,9 @@ export function hoverCard(input: HoverCardInput): string {
   const target = { ...input.target, token: input.token };
   const open = `[Open Trace at This Token](${command('mechanist.openTraceAtToken', target)})`;
   const copy = `[Copy as JSON](${command('mechanist.copyTrace', target)})`;
+  const heads = table.rows.flatMap(({ head }) => (head ? [{ row: head.layer, column: head.head }] : []));
+  const sweep = { ...input.target, prompts: 'one', sites: 'heads', mode: 'zero', method: 'exact', heads } as const;
+  const ablate = heads.length === 0 ? '' : ` &nbsp;&nbsp; [Ablate These Heads](${command('mechanist.ablate', sweep)})`;
   const columns = `<table><tr><td valign="top">${carriers(table, input)}</td><td valign="top">${lensPart(input)}</td></tr></table>`;
   return [
     header(input),
@@ -136,7 +139,7 @@ export function hoverCard(input: HoverCardInput): string {
     '---',
     columns,
     '---',
-    `${open} &nbsp;&nbsp; ${copy}`,
+    `${open}${ablate} &nbsp;&nbsp; ${copy}`,
     // Two lines, as one would make the whole card wider than its figures.
     quiet(escapeHtml(provenanceLine(input.document)).replace(' · &#35;', ' ·<br>&#35;').replace(' · #', ' ·<br>#')),
   ].join('\n\n');

@@ -7,7 +7,12 @@ export function panelRoots(extensionUri: vscode.Uri): vscode.Uri[] {
 }
 
 /** The page of a panel: a strict content security policy, styles and one script; no data, that comes by message. */
-export function panelHtml(webview: vscode.Webview, extensionUri: vscode.Uri, name: 'trace', title: string): string {
+export function panelHtml(
+  webview: vscode.Webview,
+  extensionUri: vscode.Uri,
+  name: 'trace' | 'grid',
+  title: string,
+): string {
   const [root] = panelRoots(extensionUri);
   const file = (path: string) => (root ? webview.asWebviewUri(vscode.Uri.joinPath(root, path)).toString() : '');
   const nonce = randomBytes(16).toString('hex');

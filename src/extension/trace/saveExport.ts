@@ -10,7 +10,7 @@ const formatNames: Readonly<Record<ExportFormat, string>> = {
 };
 
 /** Writes a file so that nobody ever sees half of it: to a temporary name in the same folder, then renamed. */
-async function writeAtomically(uri: vscode.Uri, data: Uint8Array): Promise<void> {
+export async function writeAtomically(uri: vscode.Uri, data: Uint8Array): Promise<void> {
   const temporary = uri.with({ path: `${uri.path}.${Date.now().toString(36)}.tmp` });
   try {
     await vscode.workspace.fs.writeFile(temporary, data);

@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import * as vscode from 'vscode';
 import { type PromptSection, promptIndexAt } from '../../core/tasks/promptFile.ts';
-import type { PromptTarget } from '../../shared/contributions.ts';
+import type { Commands, PromptTarget } from '../../shared/contributions.ts';
 import type { TraceRequest } from '../../shared/engineProtocol.ts';
 import type { AttributionMethod } from '../../shared/traceDocument.ts';
 import type { FromTracePanel, ToTracePanel } from '../../shared/tracePanelProtocol.ts';
@@ -161,6 +161,21 @@ export class TracePanel {
       case 'selectComponent':
         this.#model.select({ component: message.component });
         break;
+      case 'ablate': {
+        const heads = [{ row: message.layer, column: message.head }];
+        const { uri, prompt } = this.#target;
+        const sweep: Commands['mechanist.ablate'] = {
+          uri,
+          prompt,
+          prompts: 'one',
+          sites: 'heads',
+          mode: 'zero',
+          method: 'exact',
+          heads,
+        };
+        await vscode.commands.executeCommand('mechanist.ablate', sweep);
+        break;
+      }
       case 'changeMethod':
         this.#method = message.method;
         await this.#follow(true);

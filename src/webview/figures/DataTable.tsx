@@ -1,12 +1,12 @@
 import type { VNode } from 'preact';
-import { signed } from '../../shared/format.ts';
+import { percent, signed } from '../../shared/format.ts';
 import type { Theme } from './theme.ts';
 
 /** A column of a table. Numbers keep full precision in the data; `show` is what is read on the page. */
 export interface TableColumn {
   readonly id: string;
   readonly label: string;
-  readonly kind: 'text' | 'token' | 'number' | 'share' | 'bar';
+  readonly kind: 'text' | 'token' | 'number' | 'share' | 'percent' | 'bar';
   /** 0 or none: always shown. 1: dropped under 420 px, 2: under 600 px, 3: in exports only. */
   readonly drop?: number;
 }
@@ -61,6 +61,7 @@ function showValue(column: TableColumn, value: TableValue): string {
   if (value === null) return '';
   if (typeof value === 'string') return value;
   if (column.kind === 'share') return shareText(value);
+  if (column.kind === 'percent') return percent(value);
   return column.kind === 'text' ? String(value) : signed(value);
 }
 

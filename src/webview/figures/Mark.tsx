@@ -46,6 +46,7 @@ export function cellNumber(model: MatrixModel, value: number, width: number): st
 function cellText({ model, cell, box, number, theme }: MarkProps): string {
   const value = cell.value ?? 0;
   const printed = number || Number.isNaN(value) ? cellNumber(model, value, box.width) : '';
+  if (cell.text !== undefined && number) return cell.text;
   if (cell.label !== undefined) return `${cell.label} ${signedFixed(value, 3)}`;
   if (cell.token === undefined) return printed;
   const room = box.width - 6;
@@ -74,7 +75,7 @@ function Underline({ theme, model, cell, box }: MarkProps): VNode | null {
 }
 
 function fillOf({ theme, model, cell }: MarkProps): string {
-  if (cell.value === null || Number.isNaN(cell.value)) return theme.palette.background;
+  if (cell.value === null || Number.isNaN(cell.value) || cell.muted) return theme.palette.background;
   const paint = model.scale === 'diverging' ? divergingColor : sequentialColor;
   return paint(theme.palette, cell.value, model.max);
 }
@@ -88,7 +89,15 @@ export function CellFill(props: MarkProps): VNode {
     <>
       <rect {...rect} fill={fillOf(props)} />
       {missing && <rect {...rect} fill={`url(#${hatchId(model)})`} />}
-      {isHighContrast(theme.palette) && !missing && <Underline {...props} />}
+      {isHighContrast(theme.palette) && !missing && !cell.muted && <Underline {...props} />}
+      {cell.dotted && (
+        <circle
+          cx={box.x + Math.max(1, box.width - 1) - 3}
+          cy={box.y + 3}
+          r={1.6}
+          fill={textOn(theme.palette, fillOf(props))}
+        />
+      )}
     </>
   );
 }
@@ -96,7 +105,7 @@ export function CellFill(props: MarkProps): VNode {
 /** What is written in a cell. Beside the cell in the tree, not in it: the cell's name says the same in words. */
 export function CellText(props: MarkProps): VNode | null {
   const { theme, model, cell, box } = props;
-  const text = cell.value === null ? '' : cellText(props);
+  const text = cell.value === null || (cell.muted && !Number.isNaN(cell.value)) ? '' : cellText(props);
   if (text === '') return null;
   const fill = fillOf(props);
   const quiet = Math.abs(divergingPosition(cell.value ?? 0, model.max)) < 0.3;

@@ -1,6 +1,7 @@
 import { Fragment, type VNode } from 'preact';
 import { signed } from '../../shared/format.ts';
 import { BarFill, BarNumber, barScale, CellFill, CellText, cellNumber, Hatch, hatchId } from './Mark.tsx';
+import { HeadLabels, headLabelY } from './MatrixHeads.tsx';
 import {
   boxOf,
   type CellAt,
@@ -22,6 +23,8 @@ export interface MatrixMarks {
   /** Cell id, outlined, its number printed. */
   readonly selected: string | null;
   readonly pinned?: string | null;
+  /** Cell ids with a thin outline, beside the selected one. */
+  readonly also?: readonly string[];
   /** Row id: dashed outline over the whole row, its label strong. */
   readonly row?: string | null;
   /** Column index: solid outline, its label strong. */
@@ -41,31 +44,6 @@ export function valueInWords(model: MatrixModel, cell: MatrixCell): string {
   if (cell.value === null) return 'not run yet';
   if (model.scale === 'sequential') return `${cell.value.toPrecision(3)} ${model.unit}`.trim();
   return `${signed(cell.value)} ${model.unit}`.trim();
-}
-
-function HeadLabels({ theme, model, marks, geometry }: DrawingProps & { geometry: Geometry }): VNode {
-  const { palette } = theme;
-  return (
-    <g {...hidden}>
-      {model.columns.map((column, c) => {
-        const strong = marks.column === c;
-        return (
-          <text
-            key={c}
-            x={column.isToken ? geometry.x[c] + 4 : geometry.x[c] + (column.width - 1) / 2}
-            y={model.headHeight - 6}
-            text-anchor={column.isToken ? 'start' : 'middle'}
-            font-family={column.isToken ? theme.codeFont : theme.uiFont}
-            font-size={column.isToken ? 10 : 11}
-            font-weight={strong ? 600 : 400}
-            fill={strong ? palette.foreground : palette.secondary}
-          >
-            {column.isToken ? fitToken(column.label, column.width - 5, 10) : column.label}
-          </text>
-        );
-      })}
-    </g>
-  );
 }
 
 function Outlines({ theme, model, marks, geometry }: DrawingProps & { geometry: Geometry }): VNode {
@@ -95,6 +73,13 @@ function Outlines({ theme, model, marks, geometry }: DrawingProps & { geometry: 
           height={geometry.y[last] + model.rowHeight - geometry.y[0]}
         />
       )}
+      {(marks.also ?? []).map((id) => {
+        const at = findCell(model, id);
+        const box = at && boxOf(model, geometry, at);
+        return box ? (
+          <rect key={id} {...line} x={box.x} y={box.y} width={box.width - 1} height={box.height - 1} />
+        ) : null;
+      })}
     </g>
   );
 }
@@ -139,7 +124,8 @@ export function SelectedCell(props: {
   const cell = at && model.rows[at.row]?.cells[at.col];
   if (!at || !cell || model.columns[at.col].kind === 'bar') return null;
   const plain = boxOf(model, geometry, at);
-  const printed = cell.token === undefined && cell.value !== null ? cellNumber(model, cell.value, plain.width) : '';
+  const printed =
+    cell.token === undefined && cell.value !== null ? (cell.text ?? cellNumber(model, cell.value, plain.width)) : '';
   const width = Math.max(plain.width, numberWidth(printed, 10) + 7);
   const x = Math.min(geometry.width - width, Math.max(0, plain.x - (width - plain.width) / 2));
   const height = Math.max(plain.height, 14);
@@ -216,7 +202,7 @@ export function MatrixRows({ theme, model, marks, numbers, geometry, active }: R
 export function MatrixFrame(props: DrawingProps & { geometry: Geometry }): VNode {
   return (
     <>
-      <HeadLabels {...props} />
+      <HeadLabels theme={props.theme} model={props.model} column={props.marks.column} geometry={props.geometry} />
       <Outlines {...props} />
     </>
   );
@@ -229,6 +215,19 @@ export function RowLabels({ theme, model, marks }: Omit<DrawingProps, 'numbers'>
   return (
     <svg class="m-row-labels" width={model.labelWidth} height={geometry.height} aria-hidden="true" focusable="false">
       <rect width={model.labelWidth} height={geometry.height} fill={palette.background} />
+      {(model.headLabels ?? []).map((label, line, all) => (
+        <text
+          key={label}
+          x={model.labelWidth - 6}
+          y={headLabelY(model, line, all.length)}
+          text-anchor="end"
+          font-family={theme.uiFont}
+          font-size={11}
+          fill={palette.secondary}
+        >
+          {label}
+        </text>
+      ))}
       {model.rows.map((row, r) => {
         const strong = row.id === marks.row;
         if (row.label === '' && !strong) return null;

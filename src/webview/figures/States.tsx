@@ -50,11 +50,18 @@ function useDelay(ms: number): boolean {
 interface ProgressProps {
   readonly progress: Progress | null;
   readonly delay?: number;
+  /** What is being done, for a screen reader. */
+  readonly label?: string;
+  /** In the place of the progress's own label and per cent. */
+  readonly words?: string;
+  /** A button in the place of the link *Cancel*: what is done is kept. */
+  readonly cancelLabel?: string;
   readonly onCancel: () => void;
 }
 
 /** A 2 px bar with words and a way to cancel; appears after 300 ms. Screen readers hear every 10 %. */
-export function ProgressLine({ progress, delay = 300, onCancel }: ProgressProps): VNode | null {
+export function ProgressLine(props: ProgressProps): VNode | null {
+  const { progress, delay = 300, label = 'Tracing', words, cancelLabel, onCancel } = props;
   const visible = useDelay(delay);
   if (!visible) return null;
   const done = progress && progress.total > 0 ? progress.done / progress.total : null;
@@ -63,7 +70,7 @@ export function ProgressLine({ progress, delay = 300, onCancel }: ProgressProps)
       <div
         class={done === null ? 'm-bar m-bar-unknown' : 'm-bar'}
         role="progressbar"
-        aria-label="Tracing"
+        aria-label={label}
         aria-valuemin={0}
         aria-valuemax={100}
         aria-valuenow={done === null ? undefined : Math.round(done * 100)}
@@ -72,9 +79,14 @@ export function ProgressLine({ progress, delay = 300, onCancel }: ProgressProps)
       </div>
       <div class="m-progress-words">
         <span>
-          {progress ? `${progress.label}${done === null ? '' : ` · ${percent(done)}`}` : 'Waiting for the engine'}
+          {words ??
+            (progress ? `${progress.label}${done === null ? '' : ` · ${percent(done)}`}` : 'Waiting for the engine')}
         </span>
-        <LinkButton label="Cancel" onClick={onCancel} />
+        {cancelLabel === undefined ? (
+          <LinkButton label="Cancel" onClick={onCancel} />
+        ) : (
+          <Button label={cancelLabel} onClick={onCancel} />
+        )}
       </div>
       <span class="m-hidden" aria-live="polite">
         {done === null ? '' : `${Math.floor(done * 10) * 10} percent`}

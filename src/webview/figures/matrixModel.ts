@@ -9,6 +9,12 @@ export interface MatrixCell {
   readonly spoken: string;
   /** Printed in the cell instead of its number: the top token of a logit-lens cell. Raw token text. */
   readonly token?: string;
+  /** Printed in the place of the number, which the read-out and the colour keep. */
+  readonly text?: string;
+  /** Under a threshold: no fill and no number; the read-out says what there is. */
+  readonly muted?: boolean;
+  /** A dot in the corner: this cell is of another kind than its neighbours; the figure says which. */
+  readonly dotted?: boolean;
   /** Printed before the number in a cell that spans columns: `embedding`. */
   readonly label?: string;
   /** What the read-out says after the value. */
@@ -17,8 +23,16 @@ export interface MatrixCell {
   readonly span?: number;
 }
 
+/** A token over a column; `differs`: underlined. */
+export interface HeadToken {
+  readonly text: string;
+  readonly differs: boolean;
+}
+
 export interface MatrixColumn {
   readonly label: string;
+  /** Lines of tokens over the column, from the top, instead of `label`. */
+  readonly heads?: readonly HeadToken[];
   /** Label is a token: monospace. */
   readonly isToken?: boolean;
   readonly kind: 'cell' | 'bar';
@@ -50,6 +64,8 @@ export interface MatrixModel {
   readonly rows: readonly MatrixRow[];
   readonly rowHeight: number;
   readonly headHeight: number;
+  /** What the lines of `heads` are, from the top. */
+  readonly headLabels?: readonly string[];
   /** Width of the row labels, 0 when a neighbour on the same axis has them. */
   readonly labelWidth: number;
 }

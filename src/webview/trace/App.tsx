@@ -91,6 +91,7 @@ function useActions(
       setView({ component });
       host.postMessage({ type: 'selectComponent', component });
     },
+    ablate: (layer, head) => host.postMessage({ type: 'ablate', layer, head }),
     changeMethod: (method) => host.postMessage({ type: 'changeMethod', method }),
     setView,
     sort: (table, sort) => setView({ sorts: { ...latest.current.view.sorts, [table]: sort } }),

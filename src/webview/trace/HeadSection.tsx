@@ -6,6 +6,7 @@ import type { HeadDetail, TraceDocument } from '../../shared/traceDocument.ts';
 import type { ComponentRef } from '../../shared/tracePanelProtocol.ts';
 import { componentName, effectOf } from '../../shared/traceSelection.ts';
 import { AttentionFigure } from '../figures/AttentionFigure.tsx';
+import { LinkButton } from '../figures/Button.tsx';
 import { DataTable } from '../figures/DataTable.tsx';
 import { DivergingKey } from '../figures/DivergingKey.tsx';
 import { ErrorState } from '../figures/States.tsx';
@@ -125,6 +126,9 @@ function HeadParts(props: HeadProps): VNode {
         <span class="m-subtitle">
           {`attention from ${readToken(document)} · ${addsInWords(document, component)} · Alt+↑ ↓ next head by effect`}
         </span>
+        {component.head === undefined ? null : (
+          <LinkButton label="Ablate" onClick={() => props.actions.ablate(component.layer, component.head ?? 0)} />
+        )}
       </div>
       <div class="m-head-parts">
         <Attention {...props} />

@@ -1,6 +1,5 @@
 import { visibleToken } from '../../shared/format.ts';
 import type { PackedArray } from '../../shared/packedArray.ts';
-import type { TraceDocument } from '../../shared/traceDocument.ts';
 import type { MatrixModel } from '../figures/matrixModel.ts';
 import { spokenToken } from '../figures/text.ts';
 
@@ -11,6 +10,12 @@ export function attentionKeyOf(id: string): number {
   return Number(id.slice(id.indexOf('→') + 1));
 }
 
+/** A tokenized prompt and the position that it is read at. */
+export interface ReadPrompt {
+  readonly tokens: readonly { readonly text: string }[];
+  readonly position: number;
+}
+
 /** Px of one attention cell. */
 function attentionCell(n: number, contrast: boolean): number {
   return Math.min(contrast && n <= 24 ? 28 : 18, Math.max(6, Math.floor(260 / Math.max(1, n))));
@@ -18,7 +23,7 @@ function attentionCell(n: number, contrast: boolean): number {
 
 /** Query × key, queries downward, nothing above the diagonal; hatched while `pattern` is null. */
 export function attentionModel(
-  document: TraceDocument,
+  document: ReadPrompt,
   pattern: PackedArray | null,
   name: string,
   contrast = false,

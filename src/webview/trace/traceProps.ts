@@ -8,6 +8,7 @@ import type { TraceView } from './viewState.ts';
 export interface TraceActions {
   readonly selectToken: (position: number) => void;
   readonly selectComponent: (component: ComponentRef) => void;
+  readonly ablate: (layer: number, head: number) => void;
   readonly changeMethod: (method: AttributionMethod) => void;
   readonly setView: (change: Partial<TraceView>) => void;
   readonly sort: (table: string, sort: TableSort) => void;

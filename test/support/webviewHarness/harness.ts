@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { extname, join } from 'node:path';
 import { build } from 'esbuild';
 import { type Browser, chromium, type Page } from 'playwright-core';
+import type { GridPanelState } from '../../../src/shared/gridPanelProtocol.ts';
 import type { FromTracePanel, TracePanelState } from '../../../src/shared/tracePanelProtocol.ts';
 import { type HarnessTheme, themes } from './themes.ts';
 
@@ -21,11 +22,16 @@ export function findBrowser(): string | null {
   return candidates.find((path): path is string => path !== undefined && existsSync(path)) ?? null;
 }
 
+type AnyState = TracePanelState | GridPanelState;
+type PanelName = 'trace' | 'grid';
+
 export interface HarnessOptions {
   readonly theme: HarnessTheme;
   readonly width: number;
   readonly height: number;
-  readonly state: TracePanelState;
+  readonly state: AnyState;
+  /** Which panel is opened; the state is one of its own. */
+  readonly panel?: PanelName;
   /** What `getState` returns: an earlier page's view. */
   readonly kept?: unknown;
   readonly forcedColors?: 'active' | 'none';
@@ -36,7 +42,7 @@ export interface HarnessPage {
   /** Messages that the panel has sent. */
   readonly sent: () => Promise<FromTracePanel[]>;
   readonly kept: () => Promise<unknown>;
-  readonly send: (state: TracePanelState) => Promise<void>;
+  readonly send: (state: AnyState) => Promise<void>;
   /** Console errors and violations of the content security policy. */
   readonly faults: readonly string[];
 }
@@ -55,15 +61,15 @@ const types: Readonly<Record<string, string>> = { '.js': 'text/javascript', '.cs
 const policy =
   "default-src 'none'; img-src 'self' data:; style-src 'self' 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='; font-src 'self'; script-src 'nonce-harness'";
 
-function pageHtml(): string {
+function pageHtml(panel: PanelName): string {
   return `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Trace</title><link rel="icon" href="data:,">
-<link rel="stylesheet" href="/codicon.css"><link rel="stylesheet" href="/trace.css"></head><body>
-<script nonce="harness" type="module" src="/trace.js"></script></body></html>`;
+<link rel="stylesheet" href="/codicon.css"><link rel="stylesheet" href="/${panel}.css"></head><body>
+<script nonce="harness" type="module" src="/${panel}.js"></script></body></html>`;
 }
 
 async function buildPanel(folder: string): Promise<void> {
   await build({
-    entryPoints: { trace: 'src/webview/trace/main.tsx' },
+    entryPoints: { trace: 'src/webview/trace/main.tsx', grid: 'src/webview/grid/main.tsx' },
     bundle: true,
     format: 'esm',
     target: 'es2022',
@@ -79,9 +85,9 @@ function serve(folder: string): Promise<Server> {
   const server = createServer((request, response) => {
     const path = (request.url ?? '/').split('?')[0];
     response.setHeader('content-security-policy', policy);
-    if (path === '/') {
+    if (path === '/trace' || path === '/grid') {
       response.setHeader('content-type', 'text/html; charset=utf-8');
-      response.end(pageHtml());
+      response.end(pageHtml(path === '/grid' ? 'grid' : 'trace'));
       return;
     }
     const file = path.startsWith('/codicon') ? join(icons, path) : join(folder, path);
@@ -128,7 +134,7 @@ function mock({
 }
 
 async function openPage(browser: Browser, url: string, options: HarnessOptions): Promise<HarnessPage> {
-  const { theme, width, height, state, kept = null, forcedColors = 'none' } = options;
+  const { theme, width, height, state, kept = null, forcedColors = 'none', panel = 'trace' } = options;
   const context = await browser.newContext({
     viewport: { width, height },
     forcedColors,
@@ -142,10 +148,10 @@ async function openPage(browser: Browser, url: string, options: HarnessOptions):
   });
   page.on('pageerror', (error) => faults.push(String(error)));
   await page.addInitScript(mock, { kept, ...themes[theme] });
-  await page.goto(url);
+  await page.goto(url + panel);
   await page.waitForFunction(() => ((globalThis as unknown as { sent?: unknown[] }).sent ?? []).length > 0);
   // Structured clone as by VS Code: typed arrays arrive typed.
-  const send = async (next: TracePanelState): Promise<void> => {
+  const send = async (next: AnyState): Promise<void> => {
     const plain = JSON.stringify(next, (_, value) =>
       value instanceof Float32Array ? { float32: [...value] } : Number.isNaN(value) ? { nan: true } : value,
     );

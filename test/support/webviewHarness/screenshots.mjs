@@ -1,4 +1,5 @@
-// node test/support/webviewHarness/screenshots.mjs FOLDER [STATE.json]: pictures of the trace panel in all themes and widths.
+// node test/support/webviewHarness/screenshots.mjs FOLDER [grid | STATE.json]: pictures of the trace panel (or, with `grid`, of
+// the heat-map panel) in all themes and widths.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -14,7 +15,7 @@ const temp = mkdtempSync(join('node_modules', '.harness-'));
 try {
   const outfile = join(temp, 'shoot.mjs');
   await build({
-    entryPoints: ['test/support/webviewHarness/shoot.ts'],
+    entryPoints: [`test/support/webviewHarness/${state === 'grid' ? 'shootGrid' : 'shoot'}.ts`],
     bundle: true,
     platform: 'node',
     format: 'esm',

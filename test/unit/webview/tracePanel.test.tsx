@@ -13,6 +13,7 @@ const nothing = (): void => undefined;
 const actions = {
   selectToken: nothing,
   selectComponent: nothing,
+  ablate: nothing,
   changeMethod: nothing,
   setView: nothing,
   sort: nothing,

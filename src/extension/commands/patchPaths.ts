@@ -1,0 +1,89 @@
+import * as vscode from 'vscode';
+import type { PathPatchTarget } from '../../shared/contributions.ts';
+import { MechanistError } from '../../shared/errors.ts';
+import { count } from '../../shared/format.ts';
+import type { PathPatchRequest } from '../../shared/gridDocument.ts';
+import type { ModelInfo } from '../../shared/modelInfo.ts';
+import type { CommandContext } from './commandContext.ts';
+import { askDirection, askPair } from './patch.ts';
+import { ask, askAnswer, askMethod, beginSweep, promptCount, startSweep } from './sweepSteps.ts';
+
+type Receivers = PathPatchRequest['receivers'];
+type Receiver = Exclude<Receivers, 'final'>[number];
+
+const title = 'Patch Paths';
+const example = 'L9.H6.q, L9.H9.q';
+
+/** `L9.H6.q, L10.H0.v` as receivers; a sentence where it is none of this model's. */
+export function readReceivers(text: string, info: Pick<ModelInfo, 'nLayers' | 'nHeads'>): readonly Receiver[] | string {
+  const words = text.split(/[\s,;]+/).filter((word) => word !== '');
+  if (words.length === 0) return `Write heads and inputs, as ${example}.`;
+  const receivers: Receiver[] = [];
+  for (const word of words) {
+    const match = /^L(\d+)\.?H(\d+)\.([qkv])$/i.exec(word);
+    if (!match) return `${word} is no input of a head. Write it as ${example}.`;
+    const [layer, head] = [Number(match[1]), Number(match[2])];
+    if (layer >= info.nLayers) return `${word}: the layers go from L0 to L${info.nLayers - 1}.`;
+    if (head >= info.nHeads) return `${word}: the heads go from H0 to H${info.nHeads - 1}.`;
+    receivers.push({ layer, head, input: match[3]?.toLowerCase() as Receiver['input'] });
+  }
+  return receivers;
+}
+
+async function askReceivers(info: ModelInfo, given: PathPatchTarget | undefined): Promise<Receivers> {
+  if (given?.receivers) return given.receivers;
+  const senders = `${count(info.nLayers * info.nHeads)} senders`;
+  const where = await ask(title, 'Where the paths from each head end', [
+    {
+      label: 'The output',
+      description: senders,
+      detail: 'Head → final residual stream → logits',
+      value: 'final' as const,
+    },
+    {
+      label: 'Inputs of chosen heads…',
+      description: senders,
+      detail: 'Head → query, key or value of heads that you name',
+      value: 'heads' as const,
+    },
+  ]);
+  if (where === 'final') return 'final';
+  const text = await vscode.window.showInputBox({
+    title,
+    prompt: `Heads and inputs, as ${example}`,
+    placeHolder: example,
+    validateInput: (typed) => {
+      const read = readReceivers(typed, info);
+      return typeof read === 'string' ? read : null;
+    },
+  });
+  const read = text === undefined ? undefined : readReceivers(text, info);
+  if (read === undefined || typeof read === 'string') throw new MechanistError('cancelled', 'Cancelled.');
+  return read;
+}
+
+async function askMlps(given: PathPatchTarget | undefined): Promise<PathPatchRequest['mlps']> {
+  if (given?.mlps) return given.mlps;
+  return await ask<PathPatchRequest['mlps']>(title, 'MLPs on the way', [
+    {
+      label: 'Recomputed',
+      detail: 'MLPs between sender and receiver answer the change: paths through them count.',
+      value: 'recomputed',
+    },
+    { label: 'Frozen', detail: 'MLPs keep the value of the unchanged run: direct paths only.', value: 'frozen' },
+  ]);
+}
+
+/** Moves one head's output along its paths to the output or to chosen heads, sender by sender. */
+export async function patchPaths(context: CommandContext, given: PathPatchTarget | undefined): Promise<void> {
+  const begun = await beginSweep(context, given);
+  const answer = await askAnswer(title, begun, given);
+  const { corrupted, prompts } = await askPair(title, begun, given);
+  const receivers = await askReceivers(begun.info, given);
+  const mlps = await askMlps(given);
+  const direction = await askDirection(title, given?.direction);
+  const kind = { analysis: 'path-patch', receivers, mlps, direction } as const;
+  const n = promptCount(begun, prompts, corrupted);
+  const method = given?.method ?? (await askMethod(title, kind, n, begun, given));
+  await startSweep(context, begun, { kind, method, prompts, answer, corrupted });
+}

@@ -1,0 +1,23 @@
+import { render, type VNode } from 'preact';
+import { useEffect, useState } from 'preact/hooks';
+import { registerControls } from './controls.ts';
+import { readPageTheme, watchPageTheme } from './pageTheme.ts';
+import type { Theme } from './theme.ts';
+
+/** Draws a panel into the page, again whenever the theme or the width changes. */
+export function mountPanel(draw: (theme: Theme, width: number) => VNode): void {
+  const root = document.body.appendChild(document.createElement('div'));
+  function Page(): VNode {
+    const [theme, setTheme] = useState(readPageTheme);
+    const [width, setWidth] = useState(root.clientWidth);
+    useEffect(() => {
+      watchPageTheme(setTheme);
+      const observer = new ResizeObserver(() => setWidth(root.clientWidth));
+      observer.observe(root);
+      return () => observer.disconnect();
+    }, []);
+    return draw(theme, width);
+  }
+  registerControls();
+  render(<Page />, root);
+}
