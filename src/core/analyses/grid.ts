@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { MechanistError } from '../../shared/errors.ts';
 import type { GridCell, GridDocument, GridRequest } from '../../shared/gridDocument.ts';
 import type { SampleSummary } from '../../shared/metric.ts';
 import { summarize } from '../../shared/statistics.ts';
@@ -14,6 +13,7 @@ import type { GridPlace, SweepPlan } from './gridPlan.ts';
 import { GridState } from './gridState.ts';
 import { type BaseScores, checkResume, GridSweep, questionOf } from './gridSweep.ts';
 import { patchPlan } from './patch.ts';
+import { pathPatchPlan } from './pathPatch.ts';
 
 /** How a sweep is run, beside what it asks. */
 export interface GridOptions {
@@ -33,7 +33,7 @@ function planOf(request: GridRequest, { items }: ResolvedGrid, { model }: Analys
     case 'patch':
       return patchPlan(request, items, model.config);
     case 'path-patch':
-      throw new MechanistError('internal', 'Not yet.');
+      return pathPatchPlan(request, items, model.config);
   }
 }
 

@@ -1,6 +1,6 @@
 import type { GridAxis } from '../../shared/gridDocument.ts';
 import type { BaseRun, Kept } from '../engine/sweeps/baseRun.ts';
-import type { ClimbContext, Step } from '../engine/sweeps/climb.ts';
+import type { ClimbContext } from '../engine/sweeps/climb.ts';
 import type { SweepStack } from '../engine/sweeps/sweepStack.ts';
 
 export interface GridPlace {
@@ -58,8 +58,6 @@ export interface SweepPlan {
     cells: readonly CellRun[],
     context: ClimbContext,
   ) => Promise<Float32Array>;
-  /** How layers above the start are run; absent: as they are. */
-  readonly step?: (stack: SweepStack, runs: GroupRuns, context: ClimbContext) => Step;
 }
 
 /** Absolute positions whose residual stream a cell's start is made of. */

@@ -168,17 +168,18 @@ export class GridSweep {
       (a, b) => a.first - b.first || a.boundary - b.boundary || a.column - b.column || a.row - b.row || a.item - b.item,
     );
     for (let from = 0; from < runs.length; ) {
-      const batch = this.batch(runs, from, group.count);
+      const batch = this.batch(runs, from, group);
       await this.runBatch(group, batch, state, onCells);
       from += batch.length;
     }
   }
 
   /** As many of the next runs as fit into one batch: with one first position, and either below the top or at it. */
-  private batch(runs: readonly Run[], from: number, count: number): Run[] {
+  private batch(runs: readonly Run[], from: number, { count, answers }: Group): Run[] {
     const { nLayers } = this.stack.config;
     const { first, boundary } = runs[from];
-    const most = Math.max(1, Math.floor(this.runPositions / (count - first)));
+    const rows = boundary === nLayers ? answers.length : count - first;
+    const most = Math.max(1, Math.floor(this.runPositions / rows));
     const same = (run: Run) => run.first === first && (run.boundary === nLayers) === (boundary === nLayers);
     const end = runs.findIndex((run, i) => i >= from && (i >= from + most || !same(run)));
     return runs.slice(from, end < 0 ? runs.length : end);
@@ -229,8 +230,7 @@ export class GridSweep {
         rows: () => this.plan.rows(this.stack, runs, { first, boundary }, own, this.context),
       };
     });
-    const step = this.plan.step?.(this.stack, runs, this.context);
-    return await climb(this.stack, runs.base, first, departures, group.answers, this.context, step);
+    return await climb(this.stack, runs.base, first, departures, group.answers, this.context);
   }
 }
 

@@ -35,6 +35,10 @@ interface Figures {
 interface Grids {
   readonly exact: Readonly<Record<string, Packed>>;
   readonly attribution: Readonly<Record<string, Packed>>;
+  readonly paths: Readonly<Record<string, Packed>> & {
+    readonly senders: readonly (readonly [number, number])[];
+    readonly receivers: readonly (readonly [number, number])[];
+  };
 }
 
 const SITES: readonly PatchSite[] = [
@@ -87,6 +91,21 @@ describe.each(randomModelNames())('sweeps of %s against PyTorch', (name) => {
       const document = await asked;
       expect(Math.abs((document.corrupted?.mean ?? Number.NaN) - figures.corrupted)).toBeLessThan(tolerance);
       expect(maxDelta(flat(document), unpack(expected)), site).toBeLessThan(tolerance);
+    }
+  });
+
+  it.each(['noising', 'denoising'] as const)('patches paths, %s', async (direction) => {
+    const { paths } = sweeps[direction];
+    const request = { ...WORDS, analysis: 'path-patch' as const, direction, prompts: [prompt] };
+    for (const mlps of ['frozen', 'recomputed'] as const) {
+      const final = await sweep(engine, { ...request, receivers: 'final', mlps });
+      expect(maxDelta(flat(final), unpack(paths[`final, MLPs ${mlps}`]))).toBeLessThan(tolerance);
+      for (const input of ['q', 'k', 'v'] as const) {
+        const receivers = paths.receivers.map(([layer, head]) => ({ layer, head, input }));
+        const document = await sweep(engine, { ...request, receivers, mlps });
+        const values = paths.senders.map(([layer, head]) => document.values[layer][head] ?? Number.NaN);
+        expect(maxDelta(values, unpack(paths[`${input}, MLPs ${mlps}`])), `${input} ${mlps}`).toBeLessThan(tolerance);
+      }
     }
   });
 });

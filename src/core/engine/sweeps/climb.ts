@@ -18,9 +18,6 @@ export interface Departure {
   readonly rows: () => Promise<Float32Array>;
 }
 
-/** One block for runs of the climb; by default the whole block. */
-export type Step = (layer: number, x: Float32Array, items: readonly number[], first: number) => Promise<Float32Array>;
-
 async function allRows(departures: readonly Departure[]): Promise<Float32Array> {
   const parts: Float32Array[] = [];
   for (const { rows } of departures) parts.push(await rows());
@@ -41,13 +38,12 @@ export async function climb(
   departures: readonly Departure[],
   answers: readonly number[],
   context: ClimbContext,
-  step?: Step,
 ): Promise<Float32Array> {
   const { nLayers, dModel } = stack.config;
   if (departures[0].boundary === nLayers) return await allRows(departures);
   const count = base.count - first;
   const rows = answers.map((position) => position - first);
-  const reduced = step === undefined && rows.length < count && rows.every((row) => row >= 0);
+  const reduced = rows.length < count && rows.every((row) => row >= 0);
   let x: Float32Array = new Float32Array(0);
   let items: number[] = [];
   for (let layer = departures[0].boundary; layer < nLayers; layer += 1) {
@@ -55,10 +51,6 @@ export async function climb(
     x = concatenate([x, await allRows(joining)]);
     items = [...items, ...joining.flatMap((departure) => departure.items)];
     await context.giveWay?.();
-    if (step !== undefined) {
-      x = await step(layer, x, items, first);
-      continue;
-    }
     const block = { x, items: items.length, count, start: first, past: base.past(layer, first, items) };
     const last = reduced && layer === nLayers - 1;
     x = last ? await stack.tail(layer, block, rows, context) : await stack.block(layer, block, context);

@@ -8,6 +8,7 @@ import { type Feeds, floatTensor, integerTensor, type Output, type SessionKind }
 import { buildAttendGraph } from './attendGraph.ts';
 import { buildHeadDeltaGraph } from './headDeltaGraph.ts';
 import { buildMlpGraph } from './mlpGraph.ts';
+import { buildProjectGraph } from './projectGraph.ts';
 import { buildTailGraph, TAIL_INPUTS } from './tailGraph.ts';
 
 /** New positions of some items, for one block. */
@@ -27,6 +28,7 @@ export class SweepStack {
   private readonly inputs: AttentionInputs;
   private readonly mlpKind: SessionKind;
   private readonly tailKind: SessionKind;
+  private readonly projectKind: SessionKind;
   private readonly deltaKinds = new Map<number, SessionKind>();
   private readonly attendKinds = new Map<number, SessionKind>();
 
@@ -38,6 +40,11 @@ export class SweepStack {
       name: 'sweep mlp',
       packed: false,
       build: (layer) => buildMlpGraph(config, weights.blocks[layer], layer),
+    };
+    this.projectKind = {
+      name: 'sweep projections',
+      packed: false,
+      build: (layer) => buildProjectGraph(config, weights.blocks[layer], layer),
     };
     this.tailKind = {
       name: 'sweep tail',
@@ -110,6 +117,22 @@ export class SweepStack {
     return floats(result.z, `blocks.${layer}.attn.hook_z`);
   }
 
+  /** Rotated queries and keys, and values, of all heads, for whole prompts: each `[items, pos, heads · d_head]`. */
+  async project(
+    layer: number,
+    x: Float32Array,
+    items: number,
+    context: RunContext,
+  ): Promise<Readonly<Record<'q' | 'k' | 'v', Float32Array>>> {
+    const { dModel } = this.config;
+    const count = x.length / (items * dModel);
+    const { [TAIL_INPUTS.mask]: _mask, ...angles } = this.inputs.feeds(layer, 0, count);
+    const feeds = { ...angles, x: floatTensor(x, [items, count, dModel]) };
+    const result = await this.runner.pool.run(this.projectKind, layer, feeds, ['q', 'k', 'v'], context);
+    const of = (name: 'q' | 'k' | 'v') => floats(result[name], `blocks.${layer}.attn.hook_${name}`);
+    return { q: of('q'), k: of('k'), v: of('v') };
+  }
+
   /** mlp_out `[rows, d_model]` for rows of resid_mid (of resid_pre in parallel models). */
   async mlp(layer: number, input: Float32Array, context: RunContext): Promise<Float32Array> {
     const feeds = { input: floatTensor(input, [input.length / this.config.dModel, this.config.dModel]) };
@@ -143,7 +166,13 @@ export class SweepStack {
   /** Frees the graphs; the stack can be used again. */
   async release(): Promise<void> {
     const { pool } = this.runner;
-    for (const kind of [this.mlpKind, this.tailKind, ...this.deltaKinds.values(), ...this.attendKinds.values()])
+    for (const kind of [
+      this.mlpKind,
+      this.tailKind,
+      this.projectKind,
+      ...this.deltaKinds.values(),
+      ...this.attendKinds.values(),
+    ])
       await pool.release(kind);
   }
 
