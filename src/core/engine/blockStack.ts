@@ -121,13 +121,12 @@ export class BlockStack {
     for (let layer = fromLayer; layer < toLayer; layer += 1) {
       const edits = pass.edits?.(layer);
       const tile = { firstItem: pass.firstItem, items: pass.batch, firstRow: pass.start, rows: pass.count };
-      x = edits?.residPre(x, tile) ?? x;
+      x = checked(edits?.residPre(x, tile) ?? x, x, `blocks.${layer}.hook_resid_pre`);
       this.storeResidual(pass, layer, 'hook_resid_pre', x);
       if (pass.keepResiduals) residuals.push(x);
       const result = await this.runLayer(pass, layer, x, edits);
       if (pass.keepKeysValues) keysValues.push(result.keysValues);
-      x = edits?.residPost(result.x, tile) ?? result.x;
-      if (x !== result.x && !allFinite(x)) throw nonFiniteError(`blocks.${layer}.hook_resid_post`, x, true);
+      x = checked(edits?.residPost(result.x, tile) ?? result.x, result.x, `blocks.${layer}.hook_resid_post`);
       this.storeResidual(pass, layer, 'hook_resid_post', x);
       pass.onProgress?.({
         done: layer - fromLayer + 1,
@@ -275,6 +274,12 @@ export class BlockStack {
     const values = hook === 'hook_resid_post' ? y : floats(outputs[hook]);
     throw nonFiniteError(`blocks.${layer}.${hook}`, values, layer >= (pass.editedFrom ?? Infinity));
   }
+}
+
+/** What an intervention left: refused when it is not finite. */
+function checked(x: Float32Array, before: Float32Array, hook: string): Float32Array {
+  if (x !== before && !allFinite(x)) throw nonFiniteError(hook, x, true);
+  return x;
 }
 
 function floats(output: Output): Float32Array {

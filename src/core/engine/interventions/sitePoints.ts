@@ -2,7 +2,7 @@ import { MechanistError } from '../../../shared/errors.ts';
 import type { InterventionSite } from '../../../shared/intervention.ts';
 import type { ModelConfig } from '../../models/modelConfig.ts';
 import { nearestWord } from '../../tasks/nearestWord.ts';
-import { BLOCK_HOOKS, type HookPoint, hookExists, hookName, parseHookPoint } from '../hookPoints.ts';
+import { allHookPoints, BLOCK_HOOKS, type HookPoint, hookExists, hookName, parseHookPoint } from '../hookPoints.ts';
 
 /** Matches every name that says which layer it means. */
 const HAS_LAYER = /^(?:blocks|transformer\.h|model\.layers|gpt_neox\.layers)\.\d/;
@@ -57,7 +57,8 @@ function refuseUnknown(name: string, config: ModelConfig): void {
     parseHookPoint(`blocks.0.${name}`, config);
   } catch (error) {
     if (!(error instanceof MechanistError)) throw error;
-    const known = BLOCK_HOOKS.filter((hook) => hookExists({ kind: 'block', layer: 0, hook }, config));
+    const inBlocks = BLOCK_HOOKS.filter((hook) => hookExists({ kind: 'block', layer: 0, hook }, config));
+    const known = [...inBlocks, ...allHookPoints(config).flatMap((p) => (p.kind === 'global' ? [p.hook] : []))];
     const near = nearestWord(name, known) ?? nearestWord(`attn.${name}`, known) ?? nearestWord(`hook_${name}`, known);
     const nearest = near === null ? (error.data.nearest as readonly string[]) : [near];
     throw new MechanistError(
