@@ -259,12 +259,24 @@ export function ablatePlan(request: AblateRequest, items: readonly SweepItem[], 
     positions: () => positions(config, replacement, items),
   }[sites];
   const { axes, start, rows, kept } = make();
-  const everywhere = sites === 'positions' ? '' : ' at every position';
+  const where = sites === 'positions' ? '' : ' at every position';
+  const columns = { heads: 'head', mlps: 'all', neurons: 'neuron', positions: 'position' } as const;
   return {
     axes,
     start,
     rows,
-    intervention: `${NAMES[sites]} ${modeWords(request)}${everywhere}`,
+    firstOrder: {
+      hook: HOOKS[sites],
+      layers,
+      kept: { base: { ...kept, keysValues: false }, source: null },
+      columns: columns[sites],
+      replacement: (runs, l) => {
+        const everything = Array.from({ length: runs.base.items }, (_, item) => ({ row: 0, column: 0, item }));
+        const everywhere = Array.from({ length: runs.base.count }, (_, position) => position);
+        return replacement.rows(runs, l, everything, everywhere);
+      },
+    },
+    intervention: `${NAMES[sites]} ${modeWords(request)}${where}`,
     base: 'clean',
     kept: { base: kept, source: null },
     wholePrompts: request.mode === 'mean' && request.meanOver === 'position',

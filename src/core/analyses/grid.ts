@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { MechanistError } from '../../shared/errors.ts';
 import type { GridCell, GridDocument, GridRequest } from '../../shared/gridDocument.ts';
 import type { SampleSummary } from '../../shared/metric.ts';
 import { summarize } from '../../shared/statistics.ts';
@@ -8,10 +9,13 @@ import { describeMetric, type ResolvedGrid, resolveGridRequest, type SweepItem }
 import { normalized } from '../tasks/metrics.ts';
 import { ablatePlan } from './ablate.ts';
 import type { AnalysisContext } from './analysisContext.ts';
+import { checkFirstOrder } from './attributionPatch.ts';
 import { GridMetric } from './gridMetric.ts';
 import type { GridPlace, SweepPlan } from './gridPlan.ts';
+import { checkResume, questionOf } from './gridResume.ts';
+import { bySize, DEFAULT_VERIFIED, judgeScreening, planFor } from './gridScreening.ts';
 import { GridState } from './gridState.ts';
-import { type BaseScores, checkResume, GridSweep, questionOf } from './gridSweep.ts';
+import { type BaseScores, GridSweep } from './gridSweep.ts';
 import { patchPlan } from './patch.ts';
 import { pathPatchPlan } from './pathPatch.ts';
 
@@ -82,6 +86,7 @@ class GridJob {
   private readonly started = performance.now();
   private scale: (value: number) => number = (value) => value;
   private fresh: GridDocument | null = null;
+  private screening: GridDocument['screening'] = null;
 
   constructor(
     private readonly context: AnalysisContext & ClimbContext,
@@ -111,11 +116,33 @@ class GridJob {
         this.state.take(options.resume);
       }
       options.onStarted?.(this.finished(before));
-      await sweep.run(this.places(), this.state, this.scale, (cells) => this.report(cells));
+      await this.fill(sweep, plan.base === 'clean' ? start.clean.mean : (start.corrupted?.mean ?? 0));
       return this.finished(before);
     } finally {
       await sweep.stack.release();
     }
+  }
+
+  /** Estimates the cells, runs them, or runs those with the largest estimates. */
+  private async fill(sweep: GridSweep, base: number): Promise<void> {
+    const { state, scale, plan, request, resolved } = this;
+    const places = this.places();
+    const report = (cells: readonly GridCell[]) => this.report(cells);
+    if (plan.firstOrder === null) {
+      await sweep.run(places, state, scale, report);
+      return;
+    }
+    const estimates = new GridState(state.rows, state.columns, state.items);
+    await sweep.estimate(plan.firstOrder, resolved.metric, estimates, scale, (cells) => {
+      const open = cells.filter((cell) => !state.isExact(cell));
+      for (const cell of open) state.put(cell, [...cell.byItem.keys()], cell.byItem, false);
+      if (open.length > 0) report(open);
+    });
+    if (request.method !== 'screened') return;
+    const verified = bySize(places, estimates, base).slice(0, request.verifyTop ?? DEFAULT_VERIFIED);
+    for (const place of verified) if (!state.isExact(place)) state.reopen(place);
+    await sweep.run(verified, state, scale, report);
+    this.screening = judgeScreening(verified, state, base);
   }
 
   private places(): GridPlace[] {
@@ -168,6 +195,7 @@ class GridJob {
     return {
       ...this.fresh,
       ...this.state.tables(),
+      screening: this.screening,
       cost: {
         forwardPasses: earlier.forwardPasses + Math.round(work * 10) / 10,
         seconds: earlier.seconds + (performance.now() - this.started) / 1000,
@@ -189,6 +217,14 @@ export async function runGrid(
 ): Promise<GridDocument> {
   const { model } = context;
   const resolved = resolveGridRequest(request, model.tokenizer, model.config.nCtx);
-  const plan = planOf(request, resolved, context);
+  const { method = 'exact' } = request;
+  const whole = planOf(request, resolved, context);
+  if (method !== 'exact') {
+    if (whole.firstOrder === null) {
+      throw new MechanistError('bad-input', 'Path patching has no first-order estimate here: run the exact sweep.');
+    }
+    checkFirstOrder(resolved.metric, whole.base);
+  }
+  const plan = planFor(whole, method);
   return await new GridJob(context, request, resolved, plan, options).run();
 }

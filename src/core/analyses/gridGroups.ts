@@ -1,7 +1,7 @@
 import { MechanistError, throwIfCancelled } from '../../shared/errors.ts';
 import { bytes } from '../../shared/format.ts';
 import type { ModelRunner } from '../engine/modelRunner.ts';
-import { BaseRun } from '../engine/sweeps/baseRun.ts';
+import { BaseRun, type Kept } from '../engine/sweeps/baseRun.ts';
 import type { ClimbContext } from '../engine/sweeps/climb.ts';
 import type { SweepItem } from '../tasks/gridRequest.ts';
 import type { GroupRuns, SweepPlan } from './gridPlan.ts';
@@ -55,9 +55,13 @@ export function makeGroups(
   return groups;
 }
 
-function keptNumbers(runner: ModelRunner, { kept }: SweepPlan, length: number): number {
-  const other = kept.source === null ? 0 : BaseRun.size(runner, 1, length, kept.source);
-  return BaseRun.size(runner, 1, length, kept.base) + other;
+function keptNumbers(runner: ModelRunner, { kept, firstOrder }: SweepPlan, length: number): number {
+  const size = (one: Kept) => BaseRun.size(runner, 1, length, one);
+  const runs = size(kept.base) + (kept.source === null ? 0 : size(kept.source));
+  if (firstOrder === null) return runs;
+  // The gradient, the activation and what replaces it.
+  const { hook, layers } = firstOrder;
+  return runs + 3 * size({ hooks: [hook], layers, keysValues: false, residuals: false });
 }
 
 /** Groups in runs whose unchanged runs fit into memory together. */

@@ -67,6 +67,13 @@ export class GridMetric {
     for (const { item, rows } of runs) this.references.set(item, await this.logits(rows));
   }
 
+  /** The clean run's logits at an answer of an item, where the metric compares with them. */
+  referenceAt(item: number, position: number, positions: readonly number[]): LogitsRow | undefined {
+    const { dVocab } = this.runner.config;
+    const at = positions.indexOf(position) * dVocab;
+    return this.references.get(item)?.subarray(at, at + dVocab);
+  }
+
   /** The metric of each run. `positions`: what the rows of a run stand for. */
   async scores(runs: readonly AnswerRows[], positions: readonly number[]): Promise<number[]> {
     if (!needsWholeRow(this.spec)) return runs.map((run) => this.scoreByColumns(run, positions));

@@ -2,6 +2,7 @@ import type { GridAxis } from '../../shared/gridDocument.ts';
 import type { BaseRun, Kept } from '../engine/sweeps/baseRun.ts';
 import type { ClimbContext } from '../engine/sweeps/climb.ts';
 import type { SweepStack } from '../engine/sweeps/sweepStack.ts';
+import type { FirstOrder } from './attributionPatch.ts';
 
 export interface GridPlace {
   readonly row: number;
@@ -45,6 +46,8 @@ export interface SweepPlan {
   readonly wholePrompts?: boolean;
   /** Sees each group before the first cell is run. */
   readonly learn?: (runs: GroupRuns) => void;
+  /** How the cells are estimated from one backward pass; null where that is not offered. */
+  readonly firstOrder: FirstOrder | null;
   /** Null: the cell cannot change the answer in a run of `count` positions, or does not exist. */
   readonly start: (place: GridPlace, count: number) => CellStart | null;
   /**

@@ -27,6 +27,18 @@ export class GridState {
     return this.left[this.index(place)] === 0;
   }
 
+  /** Whether the model was run for every item of a cell. */
+  isExact(place: GridPlace): boolean {
+    return this.isDone(place) && this.exact[this.index(place)] === 1;
+  }
+
+  /** Forgets the estimate of a cell that is about to be run. */
+  reopen(place: GridPlace): void {
+    const cell = this.index(place);
+    this.left[cell] = this.items;
+    this.byItem.fill(Number.NaN, cell * this.items, (cell + 1) * this.items);
+  }
+
   /** Cells that have every item. */
   get done(): number {
     return this.left.reduce((sum, left) => sum + (left === 0 ? 1 : 0), 0);
@@ -83,7 +95,8 @@ export class GridState {
     };
   }
 
-  private mean(place: GridPlace): number {
+  /** Mean over the items of a finished cell. */
+  mean(place: GridPlace): number {
     const at = this.index(place) * this.items;
     let mean = 0;
     for (let i = 0; i < this.items; i += 1) mean += (this.byItem[at + i] - mean) / (i + 1);

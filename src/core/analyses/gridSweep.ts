@@ -1,9 +1,11 @@
 import { MechanistError, throwIfCancelled } from '../../shared/errors.ts';
-import type { GridCell, GridDocument, GridRequest } from '../../shared/gridDocument.ts';
+import type { GridCell } from '../../shared/gridDocument.ts';
+import type { MetricSpec } from '../../shared/metric.ts';
 import { type ClimbContext, climb, type Departure } from '../engine/sweeps/climb.ts';
 import { SweepStack } from '../engine/sweeps/sweepStack.ts';
 import type { SweepItem } from '../tasks/gridRequest.ts';
 import type { AnalysisContext } from './analysisContext.ts';
+import { attributionPatch, type FirstOrder } from './attributionPatch.ts';
 import { type Group, makeGroups, runGroup, windowsOf } from './gridGroups.ts';
 import type { AnswerRows, GridMetric } from './gridMetric.ts';
 import type { CellRun, GridPlace, GroupRuns, SweepPlan } from './gridPlan.ts';
@@ -104,6 +106,35 @@ export class GridSweep {
     const runs = await runGroup(this.context.runner, this.plan, this.items, group, this.context);
     this.held.set(group.index, runs);
     return runs;
+  }
+
+  /** Puts the first-order estimate of every cell into `state`. About 3 forward passes over the prompts. */
+  async estimate(
+    firstOrder: FirstOrder,
+    spec: MetricSpec,
+    state: GridState,
+    scale: (value: number) => number,
+    onCells: (cells: GridCell[]) => void,
+  ): Promise<void> {
+    const { runner } = this.context;
+    for (const group of this.windows.flat()) {
+      await this.context.giveWay?.();
+      const runs = await this.runsOf(group);
+      const reference = (item: number, position: number) => this.metric.referenceAt(item, position, group.answers);
+      const layers = await attributionPatch(
+        ...([runner, firstOrder, group, runs, this.items, spec, reference, this.context] as const),
+      );
+      const finished: GridCell[] = [];
+      for (const { layer, items } of layers) {
+        const row = firstOrder.layers.indexOf(layer);
+        for (let column = 0; column < state.columns; column += 1) {
+          // Positions after the last answer change nothing.
+          const values = items.map((sums, i) => scale(this.scores.base[group.items[i]] + (sums[column] ?? 0)));
+          if (state.put({ row, column }, group.items, values, false)) finished.push(state.cell({ row, column }));
+        }
+      }
+      onCells(finished);
+    }
   }
 
   /**
@@ -245,27 +276,4 @@ function tooLarge(count: number): MechanistError {
     'model-too-large',
     `There is not enough memory for a single run of ${count} tokens. Close other programs, or shorten the prompt.`,
   );
-}
-
-/** Refuses a document that was made by another question. */
-export function checkResume(resume: GridDocument, fresh: GridDocument): void {
-  const differing = (
-    [
-      ['another model', resume.provenance.modelHash === fresh.provenance.modelHash],
-      ['other prompts', JSON.stringify(resume.items) === JSON.stringify(fresh.items)],
-      ['another question', questionOf(resume.request) === questionOf(fresh.request)],
-    ] as const
-  ).find(([, same]) => !same);
-  if (differing === undefined) return;
-  throw new MechanistError(
-    'bad-input',
-    `The document to resume was made with ${differing[0]}. Run the sweep again from the start.`,
-  );
-}
-
-/** A request without what does not change its numbers. */
-export function questionOf(request: GridRequest): string {
-  const { model: _model, memoryBytes: _memory, prompts, ...question } = request;
-  const entries = Object.entries({ ...question, prompts }).filter(([, value]) => value !== undefined);
-  return JSON.stringify(Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1))));
 }

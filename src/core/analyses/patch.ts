@@ -219,6 +219,13 @@ function isHeadSite(site: PatchSite): site is HeadSite {
   return site === 'z' || site === 'q' || site === 'k' || site === 'v' || site === 'pattern';
 }
 
+/** Where a site's activation is read. The rotary embedding is linear: before or after it, the first-order effect is one. */
+function siteHook(site: PatchSite, { positions }: ModelConfig): BlockHook {
+  if (!isHeadSite(site)) return `hook_${site}`;
+  const rotated = positions.kind === 'rotary' && (site === 'q' || site === 'k');
+  return rotated ? `attn.hook_rot_${site}` : `attn.hook_${site}`;
+}
+
 /**
  * Activation patching (Vig et al. 2020; Meng et al. 2022): at each cell the activation of one site comes from the other run.
  * Streams and module outputs by position or at all positions; q, k, v, z and pattern by head, at all positions.
@@ -232,8 +239,18 @@ export function patchPlan(request: PatchRequest, items: readonly SweepItem[], co
   const unit = isHeadSite(site)
     ? `${site} of each ${site === 'k' || site === 'v' ? 'key-value head' : 'head'} at every position`
     : `${site} of each layer ${byPosition ? 'and position' : 'at every position'}`;
+  const hook = siteHook(site, config);
+  const kept = { hooks: [hook], keysValues: false, residuals: false };
+  const layers = Array.from({ length: config.nLayers }, (_, layer) => layer);
   return {
     ...plan,
+    firstOrder: {
+      hook,
+      layers,
+      kept: { base: { ...kept, hooks: [] }, source: kept },
+      columns: isHeadSite(site) ? 'head' : byPosition ? 'position' : 'all',
+      replacement: (runs, layer) => sourceOf(runs).at(layer, hook),
+    },
     intervention: `${unit} taken from the ${from} run into the ${into} run`,
     base: direction === 'denoising' ? 'corrupted' : 'clean',
   };

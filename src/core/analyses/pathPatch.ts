@@ -167,6 +167,7 @@ export function pathPatchPlan(request: PathPatchRequest, _items: readonly SweepI
   const parts = toHeads ? toReceivers(mlps, receivers, config) : toFinal(mlps, config);
   return {
     ...parts,
+    firstOrder: null,
     axes: { rows: layerAxis(nLayers), columns: headAxis(nHeads) },
     intervention: `path from each head to ${end}, z taken from the ${from} run into the ${into} run, MLPs ${mlps}`,
     base: direction === 'denoising' ? 'corrupted' : 'clean',

@@ -108,4 +108,28 @@ describe.each(randomModelNames())('sweeps of %s against PyTorch', (name) => {
       }
     }
   });
+
+  it.each(['noising', 'denoising'] as const)('estimates patching from one backward pass, %s', async (direction) => {
+    for (const site of SITES) {
+      const expected = sweeps[direction].attribution[`hook_${site}`];
+      if (expected === undefined) continue;
+      const request = { ...WORDS, analysis: 'patch' as const, direction, prompts: [prompt], site };
+      const document = await sweep(engine, { ...request, method: 'attribution' });
+      expect(maxDelta(flat(document), unpack(expected)), site).toBeLessThan(2 * tolerance);
+      expect(document.exact.flat()).not.toContain(true);
+    }
+  });
+
+  it('screens: estimates all cells, runs the largest', async () => {
+    const request = { ...WORDS, analysis: 'ablate' as const, mode: 'zero' as const, sites: 'heads' as const };
+    const document = await sweep(engine, { ...request, prompts: [prompt], method: 'screened', verifyTop: 5 });
+    const expected = unpack(sweeps.zeroHeads);
+    const run = document.exact.flat();
+    expect(run.filter(Boolean)).toHaveLength(5);
+    flat(document).forEach((value, i) => {
+      if (run[i]) expect(Math.abs(value - expected[i])).toBeLessThan(tolerance);
+    });
+    expect(document.complete).toBe(true);
+    expect(document.screening).toMatchObject({ verified: 5, top: 5 });
+  });
 });

@@ -55,6 +55,7 @@ export class BaseRun {
     const { nLayers, nHeads, nKeyValueHeads, dHead, dModel, dMlp } = runner.config;
     const width = (hook: BlockHook) => {
       if (hook === 'mlp.hook_post') return dMlp;
+      if (hook === 'attn.hook_pattern') return nHeads * count;
       return hook.startsWith('attn.') ? nHeads * dHead : dModel;
     };
     const hooks = kept.hooks.reduce((sum, hook) => sum + width(hook), 0);
