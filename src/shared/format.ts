@@ -48,14 +48,17 @@ export function signedShort(value: number): string {
   return full.replace(/^([+−]?)0\./, '$1.');
 }
 
-/** Probability, share, correlation: `.41`; `1` and `0` bare; below .01 `.004`, below .001 `< .001`. */
+/** Probability, share, correlation: `.41`; `1` and `0` bare, also where rounding makes them so; below .01 `.004`, below .001 `< .001`. */
 export function share(value: number): string {
   if (Number.isNaN(value)) return 'NaN';
   if (value === 0) return '0';
   if (value === 1) return '1';
   if (value > 0 && value < 0.001) return '< .001';
   const text = Math.abs(value) < 0.01 ? value.toFixed(3) : value.toFixed(2);
-  return text.replace(/^(-?)0\./, '$1.').replace('-', MINUS);
+  return text
+    .replace(/^(-?)0\./, '$1.')
+    .replace(/^(-?1)\.00$/, '$1')
+    .replace('-', MINUS);
 }
 
 /** `58 %` */

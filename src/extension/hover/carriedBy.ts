@@ -47,10 +47,10 @@ export function carriersOf(document: TraceDocument, token: number): Carrier[] {
   return carriers;
 }
 
-/** Decimals that show three digits of the largest number, at least three. */
+/** Decimals that show three digits of the largest number; the whole column has them, so that it adds up. */
 function decimalsFor(largest: number): number {
   if (!(largest > 0) || !Number.isFinite(largest)) return 3;
-  return Math.min(9, Math.max(3, 2 - Math.floor(Math.log10(largest))));
+  return Math.min(9, Math.max(0, 2 - Math.floor(Math.log10(largest))));
 }
 
 /**

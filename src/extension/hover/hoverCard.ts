@@ -21,21 +21,40 @@ export interface HoverCardInput {
 
 const methodNames = { direct: 'direct logit attribution', occlusion: 'occlusion' } as const;
 const methodNotes = {
-  direct: 'frozen attention and norm scale',
+  direct: 'attention and norm frozen',
   occlusion: 'token replaced by the mean embedding',
 } as const;
 
-const right = (content: string) => `<td align="right">${content}</td>`;
-const left = (content: string) => `<td>${content}</td>`;
-const row = (...cells: string[]) => `<tr>${cells.join('')}</tr>`;
+/*
+ * VS Code gives a hover 250 px in a window of usual height and fixes its lines at 1.5 em; a row of a table takes 3.5 px
+ * more. The card therefore is one table of columns with a line for each row, and `div`s, which have no margin.
+ */
+const gap = ' &nbsp;';
+/** So that each column has as many lines as the others. */
+const emptyLine = '<br>&nbsp;';
+const lines = (content: readonly string[]) => content.join('<br>');
+/** Words of one line stay together: a line that wraps would push the rest of its column down. */
+const whole = (text: string) => text.replaceAll(' ', '\u00a0');
+const right = (content: readonly string[]) => `<td align="right">${lines(content)}</td>`;
+const left = (content: readonly string[]) => `<td>${lines(content)}</td>`;
+const table = (...cells: string[]) => `<table><tr>${cells.join('')}</tr></table>`;
 const strong = (text: string) => `<strong>${text}</strong>`;
+const small = (text: string) => `<small>${text}</small>`;
 const quiet = (text: string) => `<span style="color:var(--vscode-descriptionForeground);">${text}</span>`;
+
+/** In a prompt without BOS the first token takes the attention that heads have no other use for. */
+function isRest({ document, token }: Pick<HoverCardInput, 'document' | 'token'>): boolean {
+  const alone = document.tokens.length === 1 || document.method !== 'direct';
+  return token === 0 && !alone && document.provenance.bos === 'none added';
+}
 
 function header({ document, token }: HoverCardInput): string {
   const { id, text } = document.tokens[token] ?? { id: -1, text: '' };
   const place = `position ${strong(String(token + 1))} of ${document.tokens.length}`;
   const name = strong(codeSpan(visibleToken(text)));
-  return `${name} &nbsp; ${quiet('token id')} ${strong(String(id))} &nbsp; ${place} &nbsp; ${quiet(methodNames[document.method])}`;
+  const note = isRest({ document, token }) ? 'idle heads rest here' : methodNotes[document.method];
+  const method = quiet(small(`${methodNames[document.method]}, ${note}`));
+  return `<div>${name}${gap}${quiet('token id')} ${strong(String(id))}${gap}${place}${gap}${method}</div>`;
 }
 
 function attribution({ document, token, scaleMax, palette }: HoverCardInput): string {
@@ -46,65 +65,48 @@ function attribution({ document, token, scaleMax, palette }: HoverCardInput): st
     document.method === 'direct' && total !== 0
       ? `${percent(value / total)} of ${signedFixed(total)}`
       : `observable ${signedFixed(total)}`;
-  return `<table>${row(
-    left(`Adds to ${codeSpan(label)}<br>${quiet(methodNotes[document.method])}`),
-    left(attributionBar(value, scaleMax, palette)),
-    right(`${strong(`${signed(value)} logits`)}<br>${quiet(ofTotal)}`),
-  )}</table>`;
+  const bar = attributionBar(value, scaleMax, palette);
+  return `<div>Adds to ${codeSpan(label)}${gap}${bar}${gap}${strong(`${signed(value)} logits`)}${gap}${quiet(ofTotal)}</div>`;
 }
 
-function carriers(table: CarrierTable, { document, palette }: HoverCardInput): string {
-  const largest = Math.max(...table.rows.map((c) => Math.abs(c.value)), Math.abs(table.others.value), 1e-12);
-  const title = document.method === 'direct' ? 'Carried by' : 'Carried by (direct split)';
-  const head = row(left(strong(title)), right(quiet('logits')), left(''), right(quiet('attn to it')));
-  const rows = table.rows.map((c) =>
-    row(
-      left(c.name),
-      right(c.text),
-      left(rowBar(c.value, largest, palette)),
-      right(quiet(c.attention === null ? '—' : share(c.attention))),
-    ),
-  );
-  const { others, sum } = table;
-  const rest =
-    others.count > 0
-      ? [
-          row(
-            left(quiet(`${others.count} others`)),
-            right(others.text),
-            left(rowBar(others.value, largest, palette)),
-            left(''),
-          ),
-        ]
-      : [];
-  return `<table>${[head, ...rows, ...rest, row(left('sum'), right(strong(sum.text)), left(''), left(''))].join('')}</table>`;
+/** The four columns of "Carried by", nine lines each. */
+function carriers({ rows, others, sum }: CarrierTable, { document, palette }: HoverCardInput): string {
+  const largest = Math.max(...rows.map((c) => Math.abs(c.value)), Math.abs(others.value), 1e-12);
+  const title = document.method === 'direct' ? 'Carried by' : 'Direct split';
+  const rest = others.count > 0 ? [others] : [];
+  const attention = (c: CarrierTable['rows'][number]) => (c.attention === null ? '—' : share(c.attention));
+  return [
+    left([
+      strong(whole(title)),
+      ...rows.map((c) => whole(c.name)),
+      ...rest.map((o) => quiet(whole(`${o.count} others`))),
+      'sum',
+    ]),
+    right([quiet('logits'), ...[...rows, ...rest].map((c) => c.text), strong(sum.text)]),
+    left(['&nbsp;', ...[...rows, ...rest].map((c) => rowBar(c.value, largest, palette)), '&nbsp;']),
+    right([quiet(whole('attn to it')), ...rows.map((c) => quiet(attention(c))), ...rest.map(() => '&nbsp;'), '&nbsp;']),
+  ].join('');
 }
 
-/** Five rows of the lens: embedding, last layer, and three between. */
-function fiveRows(count: number): number[] {
-  return [...new Set([0, 1, 2, 3, 4].map((k) => Math.round((k * (count - 1)) / 4)))];
+/** Rows of the lens that the table has: embedding, last layer, and others between, evenly. */
+function shownRows(count: number, shown: number): number[] {
+  return [...new Set(Array.from({ length: shown }, (_, k) => Math.round((k * (count - 1)) / (shown - 1))))];
 }
 
-function lensPart({ lens, document, palette }: HoverCardInput): string {
-  const { label } = document.observable;
-  if (typeof lens === 'string')
-    return `<table>${row(left(strong('Logit lens here')))}${row(left(quiet(escapeHtml(lens))))}</table>`;
+function lensPart({ lens, palette }: HoverCardInput): string {
+  const title = strong(whole('Logit lens here'));
+  if (typeof lens === 'string') return `${title}<br>${quiet(escapeHtml(lens))}${emptyLine.repeat(5)}`;
   const values = lens.values.map((columns) => columns[0] ?? Number.NaN);
+  const rows = shownRows(values.length, 3);
+  const top = rows.map((i) => lens.top[i]?.[0]);
+  const columns = table(
+    left([`${title}&nbsp;`, ...rows.map((i) => lens.rows[i] ?? '')]),
+    right([quiet('logits'), ...rows.map((i) => signed(values[i] ?? Number.NaN))]),
+    left([quiet(whole(' top token')), ...top.map((t) => (t ? codeSpan(visibleToken(t.text)) : ''))]),
+    right([quiet('p'), ...top.map((t) => (t ? share(t.p) : ''))]),
+  );
   // Row 0 is the embedding; it is in the table, and as a bar it would often dwarf the layers.
-  const [layers, bars] = [lens.rows.slice(1), values.slice(1)];
-  const title = `${strong('Logit lens here')} &nbsp; ${quiet(`${escapeHtml(label)}, ${layers[0] ?? ''} … ${layers.at(-1) ?? ''}`)}`;
-  const head = row(left(quiet('layer')), right(quiet('logits')), left(quiet('top token')), right(quiet('p')));
-  const rows = fiveRows(values.length).map((i) => {
-    const top = lens.top[i]?.[0];
-    const token = top ? codeSpan(visibleToken(top.text)) : '';
-    return row(
-      left(lens.rows[i] ?? ''),
-      right(signedFixed(values[i] ?? Number.NaN)),
-      left(token),
-      right(top ? share(top.p) : ''),
-    );
-  });
-  return `${title}<br>${lensBars(bars, layers, palette)}<table>${head}${rows.join('')}</table>`;
+  return `${columns}${lensBars(values.slice(1), lens.rows.slice(1), palette)}`;
 }
 
 function command<K extends (typeof hoverCommands)[number]>(id: K, argument: Commands[K]): string {
@@ -122,25 +124,28 @@ function provenanceLine({ provenance }: TraceDocument): string {
 /** Commands that the card's links run; the Markdown is trusted with these only. */
 export const hoverCommands = ['mechanist.openTraceAtToken', 'mechanist.ablate', 'mechanist.copyTrace'] as const;
 
-/** The card as Markdown with HTML: every number is in a table or a sentence, images only repeat them. */
-export function hoverCard(input: HoverCardInput): string {
-  const table = carrierTable(input.document, input.token);
+function links(input: HoverCardInput, { rows }: CarrierTable): string {
   const target = { ...input.target, token: input.token };
-  const open = `[Open Trace at This Token](${command('mechanist.openTraceAtToken', target)})`;
-  const copy = `[Copy as JSON](${command('mechanist.copyTrace', target)})`;
-  const heads = table.rows.flatMap(({ head }) => (head ? [{ row: head.layer, column: head.head }] : []));
+  const heads = rows.flatMap(({ head }) => (head ? [{ row: head.layer, column: head.head }] : []));
   const sweep = { ...input.target, prompts: 'one', sites: 'heads', mode: 'zero', method: 'exact', heads } as const;
-  const ablate = heads.length === 0 ? '' : ` &nbsp;&nbsp; [Ablate These Heads](${command('mechanist.ablate', sweep)})`;
-  const columns = `<table><tr><td valign="top">${carriers(table, input)}</td><td valign="top">${lensPart(input)}</td></tr></table>`;
+  const link = (href: string, text: string) => `<a href="${href}">${whole(text)}</a>`;
+  const ablate = heads.length > 0 ? `${link(command('mechanist.ablate', sweep), 'Ablate These Heads')}${gap}` : '';
+  return lines([
+    link(command('mechanist.openTraceAtToken', target), 'Open Trace at This Token'),
+    `${ablate}${link(command('mechanist.copyTrace', target), 'Copy as JSON')}`,
+  ]);
+}
+
+/** The card as HTML in Markdown: every number is in a table or a sentence, images only repeat them. */
+export function hoverCard(input: HoverCardInput): string {
+  const carried = carrierTable(input.document, input.token);
+  const lens = `<td>${lensPart(input)}<br>${links(input, carried)}</td>`;
   return [
     header(input),
-    '---',
     attribution(input),
-    '---',
-    columns,
-    '---',
-    `${open}${ablate} &nbsp;&nbsp; ${copy}`,
-    // Two lines, as one would make the whole card wider than its figures.
-    quiet(escapeHtml(provenanceLine(input.document)).replace(' · &#35;', ' ·<br>&#35;').replace(' · #', ' ·<br>#')),
-  ].join('\n\n');
+    '<hr>',
+    table(carriers(carried, input), left(['&nbsp;']), lens),
+    '<hr>',
+    `<div>${quiet(small(escapeHtml(provenanceLine(input.document))))}</div>`,
+  ].join('');
 }

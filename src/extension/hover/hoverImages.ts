@@ -23,25 +23,26 @@ function label(x: number, y: number, anchor: 'start' | 'middle' | 'end', text: s
   return `<text x="${x.toFixed(1)}" y="${y}" text-anchor="${anchor}" font-family="sans-serif" font-size="10" fill="${palette.secondary}">${text}</text>`;
 }
 
-/** One attribution on a ±max axis with its ends and zero. */
+/** One attribution on a ±max axis with its ends and zero, as high as a line of text. */
 export function attributionBar(value: number, max: number, palette: Palette): string {
-  const width = 220;
-  const height = 34;
-  const margin = 18;
+  const width = 190;
+  const height = 13;
+  const margin = 34;
   const half = width / 2 - margin;
   const at = (v: number) => width / 2 + (Math.max(-max, Math.min(max, v)) / max) * half;
-  const ticks = [-max, -max / 2, 0, max / 2, max];
-  const axis = `<line x1="${margin}" y1="21.5" x2="${width - margin}" y2="21.5" stroke="${palette.grid}"/>`;
-  const marks = ticks
-    .map((t) => `<line x1="${at(t)}" y1="19" x2="${at(t)}" y2="22" stroke="${palette.grid}"/>`)
+  const axis = `<line x1="${margin}" y1="11.5" x2="${width - margin}" y2="11.5" stroke="${palette.grid}"/>`;
+  const marks = [-max, -max / 2, max / 2, max]
+    .map((t) => `<line x1="${at(t)}" y1="9" x2="${at(t)}" y2="12" stroke="${palette.grid}"/>`)
     .join('');
-  const labels = ticks.map((t) => label(at(t), 32, 'middle', axisEnd(t), palette)).join('');
-  const zero = `<line x1="${width / 2}" y1="2" x2="${width / 2}" y2="22" stroke="${palette.secondary}"/>`;
+  const ends =
+    label(margin - 4, 11, 'end', axisEnd(-max), palette) +
+    label(width - margin + 4, 11, 'start', axisEnd(max), palette);
+  const zero = `<line x1="${width / 2}" y1="0" x2="${width / 2}" y2="12" stroke="${palette.secondary}"/>`;
   const shown = Number.isFinite(value)
-    ? bar(Math.min(at(0), at(value)), 5, Math.abs(at(value) - at(0)), 12, value, palette)
+    ? bar(Math.min(at(0), at(value)), 1, Math.abs(at(value) - at(0)), 9, value, palette)
     : '';
   const alt = `${signed(value)} logits on a scale from ${axisEnd(-max)} to ${axisEnd(max)}`;
-  return image(axis + marks + shown + zero + labels, width, height, alt);
+  return image(axis + marks + shown + zero + ends, width, height, alt);
 }
 
 /** An end of a scale, without digits that say nothing: `+0.5`, `−2`. */
@@ -52,9 +53,9 @@ export function axisEnd(value: number): string {
 
 /** A small bar for one row of a table; all rows share `max`. */
 export function rowBar(value: number, max: number, palette: Palette): string {
-  const width = 64;
+  const width = 56;
   const height = 12;
-  const zero = 24;
+  const zero = 21;
   const scale = (value < 0 ? zero : width - zero) / max;
   const length = Math.min(Math.abs(value) * scale, value < 0 ? zero : width - zero);
   const line = `<line x1="${zero}" y1="0" x2="${zero}" y2="${height}" stroke="${palette.grid}"/>`;
@@ -66,9 +67,9 @@ export function rowBar(value: number, max: number, palette: Palette): string {
 
 /** One bar for each row of the logit lens, embedding first. `rows` are their names. */
 export function lensBars(values: readonly number[], rows: readonly string[], palette: Palette): string {
-  const width = 240;
-  const height = 58;
-  const bottom = 46;
+  const width = 250;
+  const height = 46;
+  const bottom = 36;
   const finite = values.filter(Number.isFinite);
   const low = Math.min(0, ...finite);
   const high = Math.max(0, ...finite);

@@ -70,7 +70,8 @@ export async function hoverOver(document: vscode.TextDocument, word: string): Pr
   return hovers
     .flatMap((hover) => hover.contents)
     .map((content) => (typeof content === 'string' ? content : content.value))
-    .join('\n');
+    .join('\n')
+    .replaceAll('\u00a0', ' ');
 }
 
 export function diagnostics(document: vscode.TextDocument): vscode.Diagnostic[] {

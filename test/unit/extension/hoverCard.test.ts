@@ -40,9 +40,11 @@ describe('carrierTable', () => {
 describe('hoverCard', () => {
   const card = (change: Partial<Parameters<typeof hoverCard>[0]> = {}) =>
     hoverCard({ document: makeTrace(), token: 6, lens, scaleMax: 2, palette: palettes.dark, target, ...change });
+  /** Without the spaces that keep words on one line. */
+  const wordsOf = (text: string) => text.replaceAll('\u00a0', ' ');
 
   it('has its parts in the order of the design', () => {
-    const text = card();
+    const text = wordsOf(card());
     const parts = [
       'token id',
       'position <strong>7</strong> of 9',
@@ -66,8 +68,9 @@ describe('hoverCard', () => {
   });
 
   it('names the direct split and shows no share for occlusion', () => {
-    const text = card({ document: makeTrace({ method: 'occlusion' }) });
-    expect(text).toContain('Carried by (direct split)');
+    const text = wordsOf(card({ document: makeTrace({ method: 'occlusion' }) }));
+    expect(text).toContain('Direct split');
+    expect(text).not.toContain('Carried by');
     expect(text).not.toContain('% of');
     expect(text).toContain('mean embedding');
   });
@@ -87,8 +90,28 @@ describe('hoverCard', () => {
   });
 
   it('links to commands with an argument that can be read back', () => {
-    const link = /\(command:mechanist\.openTraceAtToken\?([^)]*)\)/.exec(card())?.[1] ?? '';
+    const link = /href="command:mechanist\.openTraceAtToken\?([^"]*)"/.exec(card())?.[1] ?? '';
     expect(JSON.parse(decodeURIComponent(link))).toEqual([{ ...target, token: 6 }]);
+  });
+
+  it('has columns of equal length, so that lines stay level, and no line that can wrap', () => {
+    for (const change of [{}, { lens: 'Computing…' }, { document: makeTrace({ tokens: ['a'] }), token: 0 }]) {
+      const [, columns] = /<hr><table><tr>(.*)<\/tr><\/table><hr>/.exec(card(change)) ?? [];
+      const cells = (columns ?? '').split(/<td[^>]*>/).slice(1, 5);
+      const lengths = cells.map((cell) => cell.split('<br>').length);
+      expect(new Set(lengths).size, String(lengths)).toBe(1);
+      expect(cells.map((cell) => cell.replaceAll(/<[^>]*>/g, '')).join('')).not.toMatch(/ /);
+    }
+  });
+
+  it('says that heads rest at the first token where no BOS takes them, and nowhere else', () => {
+    expect([card({ token: 0 }), card({ token: 1 })].map((text) => text.includes('idle heads rest here'))).toEqual([
+      true,
+      false,
+    ]);
+    const document = makeTrace();
+    const begun = { ...document, provenance: { ...document.provenance, bos: 'added by the tokenizer' as const } };
+    expect(card({ token: 0, document: begun })).not.toContain('idle heads');
   });
 
   it('draws pictures with the numbers in words, also for NaN and in high contrast', () => {

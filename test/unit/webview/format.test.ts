@@ -57,6 +57,9 @@ describe('numbers', () => {
     [0, '0'],
     [0.004, '.004'],
     [0.0001, '< .001'],
+    [0.9986, '1'],
+    [-0.999, '−1'],
+    [0.994, '.99'],
     [Number.NaN, 'NaN'],
   ])('share(%d) = %s', (value, text) => {
     expect(share(value)).toBe(text);
