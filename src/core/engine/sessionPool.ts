@@ -10,6 +10,8 @@ export interface SessionKind {
    * unpacked: they run from the file's pages.
    */
   readonly packed: boolean;
+  /** Whoever made the kind frees it: the limit on packed kinds does not touch it. */
+  readonly ownedByCaller?: boolean;
   readonly build: (layer: number) => GraphBytes;
 }
 
@@ -81,7 +83,7 @@ export class SessionPool {
   }
 
   private async evict(): Promise<void> {
-    const packed = [...this.kinds.keys()].filter((kind) => kind.packed);
+    const packed = [...this.kinds.keys()].filter((kind) => kind.packed && kind.ownedByCaller !== true);
     for (const kind of packed.slice(0, Math.max(0, packed.length - MAX_PACKED_KINDS))) await this.release(kind);
   }
 

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AnalysisEngine } from '../../../src/core/analyses/analysisEngine.ts';
+import { allHookPoints, hookName } from '../../../src/core/engine/hookPoints.ts';
 import { type CleanRun, recordCleanRun } from '../../../src/core/engine/interventions/cleanRun.ts';
 import type { NamedRuns } from '../../../src/core/engine/interventions/namedRuns.ts';
 import type { Intervention } from '../../../src/shared/intervention.ts';
@@ -76,6 +77,21 @@ describe.skipIf(file === null)('interventions on SmolLM2 against PyTorch', () =>
   it('is held on at least 10 prompts, to 1e-3', () => {
     expect(prompts.length).toBeGreaterThanOrEqual(10);
     expect(tolerance).toBeLessThanOrEqual(1e-3);
+  });
+
+  it('changes no bit where a patch changes nothing', async () => {
+    const hooks = allHookPoints(loaded.runner.config)
+      .map(hookName)
+      .filter((hook) => /^blocks\.11\.|^hook|^ln_final/.test(hook));
+    for (const tokens of [[prompts[8].ids], prompts.slice(0, 2).map(({ ids }) => ids)]) {
+      const { data: expected } = await loaded.runner.logits(tokens);
+      for (const hook of hooks) {
+        const same: Intervention = { kind: 'freeze', at: { hook } };
+        const result = await loaded.runner.runWith(tokens, { interventions: [same] });
+        const { data: found } = await result.logits();
+        expect(Buffer.from(found.buffer).equals(Buffer.from(expected.buffer)), hook).toBe(true);
+      }
+    }
   });
 
   it.each(prompts)('zero-ablates heads and MLPs of "$clean"', async (pair) => {

@@ -10,10 +10,12 @@ import type { Broadcast } from './broadcast.ts';
 import type { EditOp, HookEdits } from './editOps.ts';
 import { type BlockEditShape, buildInterventionGraph, type EditShape, editInput } from './interventionSink.ts';
 
-/** Graph variants kept at a time, each with a session for every layer that uses it; the least recently used goes first. */
-const MAX_VARIANTS = 12;
-
-/** The graphs of blocks with room for interventions, by the shape of what is done there. Made when first needed. */
+/**
+ * The graphs of blocks with room for interventions, by layer and by the shape of what is done there; made when first
+ * needed. Packed like the ordinary blocks: a product of packed and one of unpacked weights differ in their last bits, and
+ * an intervention that changes nothing is to change no bit. At most as many as the model has layers are kept, so that they
+ * hold one more copy of the blocks' weights at the most; the least recently used goes first.
+ */
 export class InterventionGraphs {
   /** Least recently used first. */
   private readonly kinds = new Map<string, SessionKind>();
@@ -24,23 +26,20 @@ export class InterventionGraphs {
     private readonly pool: SessionPool,
   ) {}
 
-  /** Frees what is over the limit; called between runs, never during one. */
+  /** Frees what is over the limit. Not to be called while another run may use it. */
   async trim(): Promise<void> {
-    const oldest = [...this.kinds].slice(0, Math.max(0, this.kinds.size - MAX_VARIANTS));
+    const oldest = [...this.kinds].slice(0, Math.max(0, this.kinds.size - this.config.nLayers));
     for (const [key, kind] of oldest) {
       this.kinds.delete(key);
       await this.pool.release(kind);
     }
   }
 
-  /** Unpacked: a variant serves one or two layers of a run, and packed copies would cost more memory than they save time. */
-  kind(shape: BlockEditShape): SessionKind {
-    const key = [...shape].map(([hook, steps]) => `${hook}: ${steps.join(', ')}`).join('; ');
-    const known = this.kinds.get(key);
-    const kind = known ?? {
-      name: `block with ${key}`,
-      packed: false,
-      build: (layer) => buildInterventionGraph(this.config, this.weights.blocks[layer], layer, shape),
+  kind(layer: number, shape: BlockEditShape): SessionKind {
+    const key = `${layer} with ${[...shape].map(([hook, steps]) => `${hook}: ${steps.join(', ')}`).join('; ')}`;
+    const kind = this.kinds.get(key) ?? {
+      ...{ name: `block ${key}`, packed: true, ownedByCaller: true },
+      build: () => buildInterventionGraph(this.config, this.weights.blocks[layer], layer, shape),
     };
     this.kinds.delete(key);
     this.kinds.set(key, kind);
@@ -104,6 +103,11 @@ export class CompiledEdits {
     private readonly graphs: InterventionGraphs,
   ) {}
 
+  /** Works out all layers, so that the graphs that this run needs are the last to be freed. */
+  prepare(): void {
+    for (let layer = 0; layer < this.config.nLayers; layer += 1) this.layer(layer);
+  }
+
   /** Edits at a hook outside the blocks. */
   global(hook: GlobalHook): HookEdits | undefined {
     return this.edits.get(hook);
@@ -131,7 +135,9 @@ export class CompiledEdits {
     const afterZ = readable.indexOf('attn.hook_z') + 1;
     return {
       kind:
-        inside.length === 0 ? null : this.graphs.kind(new Map(inside.map(({ hook, own }) => [hook, shapeOf(own.ops)]))),
+        inside.length === 0
+          ? null
+          : this.graphs.kind(layer, new Map(inside.map(({ hook, own }) => [hook, shapeOf(own.ops)]))),
       hooks: results ? readable.toSpliced(afterZ, 0, 'attn.hook_result') : readable,
       whole: inside.some(({ own }) => own.ops.some((op) => op.op === 'permute')),
       feeds: (tile) => {

@@ -223,11 +223,12 @@ export class InterventionRunner {
     if (clean !== undefined) checkClean(clean, tokens);
     const shape = { batch: tokens.length, length, runs: runShapes(runs, runner) };
     const plan = planInterventions(interventions, runner.config, shape);
-    if (this.active === 0) await this.graphs.trim();
     this.active += 1;
     try {
       const sources = await gatherSources(runner, plan, tokens, runs, clean, { signal });
       const edits = new CompiledEdits(runner.config, compileEdits(plan, sources), this.graphs);
+      edits.prepare();
+      if (this.active === 1) await this.graphs.trim();
       return await new InterventionRun(runner, tokens, options, plan, edits).execute();
     } finally {
       this.active -= 1;
