@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import * as vscode from 'vscode';
 import { registerCommands } from './commands/registerCommands.ts';
 import { EngineClient } from './engineClient.ts';
+import type { GridPanel } from './grid/gridPanel.ts';
 import { GridPanels } from './grid/gridPanels.ts';
 import { ResultEditor } from './grid/resultEditor.ts';
 import { ModelDirectory } from './modelDirectory.ts';
@@ -15,6 +16,8 @@ import { TracePanels } from './trace/tracePanels.ts';
 export interface MechanistApi {
   /** Process id of the engine while it runs. */
   enginePid(): number | undefined;
+  /** Heat-map panels and result editors that are open: what they show, and what their pages may ask. */
+  gridPanels(): readonly Pick<GridPanel, 'model' | 'receive'>[];
 }
 
 /** Builds, registers and hands over for disposal; no logic of its own. */
@@ -33,7 +36,8 @@ export function activate(context: vscode.ExtensionContext): MechanistApi {
   });
   const models = new ModelDirectory(engine);
   const sessions = new PromptSessions(engine, models);
-  const panelContext = { extensionUri: context.extensionUri, port: engine, sessions, messages, log };
+  const openGrids = new Set<GridPanel>();
+  const panelContext = { extensionUri: context.extensionUri, port: engine, sessions, messages, log, open: openGrids };
   const panels = new TracePanels(panelContext, context.workspaceState);
   const grids = new GridPanels(panelContext, sessions);
   context.subscriptions.push(
@@ -52,5 +56,5 @@ export function activate(context: vscode.ExtensionContext): MechanistApi {
       models.refresh();
     }),
   );
-  return { enginePid: () => engine.pid };
+  return { enginePid: () => engine.pid, gridPanels: () => [...openGrids] };
 }

@@ -15,6 +15,8 @@ export interface GridContext {
   readonly port: NotifyingPort;
   readonly messages: Messages;
   readonly log: (line: string) => void;
+  /** Every panel that is open, in the order of opening. */
+  readonly open: Set<GridPanel>;
 }
 
 /** Where a panel's result comes from, as far as it is known. */
@@ -46,12 +48,14 @@ export class GridPanel {
     const icon = (kind: string) => vscode.Uri.joinPath(context.extensionUri, 'media', `trace-${kind}.svg`);
     panel.iconPath = { light: icon('light'), dark: icon('dark') };
     const listening = panel.webview.onDidReceiveMessage((message: FromGridPanel) => {
-      void context.messages.guard(() => this.#received(message));
+      void context.messages.guard(() => this.receive(message));
     });
     panel.onDidDispose(() => {
       listening.dispose();
       this.model.dispose();
+      context.open.delete(this);
     });
+    context.open.add(this);
     panel.webview.html = panelHtml(panel.webview, context.extensionUri, 'grid', panel.title);
   }
 
@@ -59,7 +63,8 @@ export class GridPanel {
     this.#panel.reveal(undefined, true);
   }
 
-  async #received(message: FromGridPanel): Promise<void> {
+  /** Does what the page asks for. */
+  async receive(message: FromGridPanel): Promise<void> {
     const { model } = this;
     switch (message.type) {
       case 'ready':
