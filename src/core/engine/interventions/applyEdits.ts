@@ -26,6 +26,31 @@ function reader({ dims, data }: Broadcast): (item: number, position: number, ent
     ];
 }
 
+/** Steps in memory from one item, position and entry to the next; 0 where the array repeats. */
+function steps([items, positions, entries]: readonly number[]): readonly [number, number, number] {
+  return [items === 1 ? 0 : positions * entries, positions === 1 ? 0 : entries, entries === 1 ? 0 : 1];
+}
+
+/** result = x · keep + value, on `[items, positions, width]`. */
+function applyAffine(keep: Broadcast, value: Broadcast, part: Part, x: Float32Array, result: Float32Array): void {
+  const width = x.length / (part.items * part.positions);
+  const [keepItem, keepPosition, keepEntry] = steps(keep.dims);
+  const [valueItem, valuePosition, valueEntry] = steps(value.dims);
+  let at = 0;
+  for (let item = 0; item < part.items; item += 1) {
+    for (let position = 0; position < part.positions; position += 1) {
+      let k = item * keepItem + position * keepPosition;
+      let v = item * valueItem + position * valuePosition;
+      for (const end = at + width; at < end; at += 1) {
+        // Rounded after the product, as the graphs do.
+        result[at] = Math.fround(x[at] * keep.data[k]) + value.data[v];
+        k += keepEntry;
+        v += valueEntry;
+      }
+    }
+  }
+}
+
 /** One step on `[items, positions, width]`. */
 function applyOp(op: EditOp, axes: HookAxes, part: Part, x: Float32Array): Float32Array {
   const width = axes.dims[axes.entries];
@@ -44,10 +69,9 @@ function applyOp(op: EditOp, axes: HookAxes, part: Part, x: Float32Array): Float
   };
   const own = (array: Broadcast) => reader(partOf(array, axes, part));
   switch (op.op) {
-    case 'affine': {
-      const [keep, value] = [own(op.keep), own(op.value)];
-      return each((i, p, e, at) => Math.fround(x[at] * keep(i, p, e)) + value(i, p, e));
-    }
+    case 'affine':
+      applyAffine(partOf(op.keep, axes, part), partOf(op.value, axes, part), part, x, result);
+      return result;
     case 'project': {
       const weight = own(op.weight);
       const products = new Float64Array(part.items * part.positions);

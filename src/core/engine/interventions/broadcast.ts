@@ -46,7 +46,7 @@ function steps(array: Broadcast): number[] {
 }
 
 /** `f(a, b)` entry by entry, over the common shape. */
-export function combine(a: Broadcast, b: Broadcast, f: (a: number, b: number) => number): Broadcast {
+function combine(a: Broadcast, b: Broadcast, f: (a: number, b: number) => number): Broadcast {
   const dims = a.dims.map((dim, axis) => Math.max(dim, b.dims[axis]));
   const data = new Float32Array(size(dims));
   const [n0, n1, n2, n3] = [...new Array<number>(MAX_AXES - dims.length).fill(1), ...dims];

@@ -110,7 +110,7 @@ function firstLayer({ point }: InterventionStep, config: ModelConfig): number {
 }
 
 /** The positions that a step writes, from 0. */
-export function writtenPositions({ intervention, selection, axes }: InterventionStep): readonly number[] {
+function writtenPositions({ intervention, selection, axes }: InterventionStep): readonly number[] {
   const length = axes.dims[axes.positions];
   if (intervention.kind === 'swapPositions') {
     return intervention.pairs.flat().map((position) => (position < 0 ? position + length : position));
