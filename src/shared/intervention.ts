@@ -1,6 +1,7 @@
 /**
  * Changes made inside a running model, as data. A list of interventions is applied in its order; where two act at the
- * same hook point, the later one sees what the earlier one left. JSON schema: `media/schemas/intervention.schema.json`.
+ * same hook point, the later one sees what the earlier one left. No change of an attention map lets a query see a key that
+ * the model hides from it. JSON schema: `media/schemas/intervention.schema.json`.
  */
 
 /** Where an intervention acts. What is left out means "all". */
@@ -11,11 +12,11 @@ export interface InterventionSite {
    */
   readonly hook: string;
   readonly layers?: readonly number[];
-  /** Query heads. At `hook_k` and `hook_v`: key-value heads. */
+  /** Query heads. At `hook_k`, `hook_rot_k` and `hook_v`: key-value heads. */
   readonly heads?: readonly number[];
-  /** Entries of the last dimension: neurons at `mlp.hook_pre/post`, residual dimensions elsewhere. */
+  /** Entries of the last dimension: neurons at `mlp.hook_pre/post`, keys at attention maps, residual dimensions elsewhere. */
   readonly neurons?: readonly number[];
-  /** 0-based; negative counts from the end. At attention maps: query positions. */
+  /** 0-based; negative counts from the end. At attention maps: query positions. Not for `swapPositions` and `editPattern`. */
   readonly positions?: readonly number[];
   /** Items of the batch. */
   readonly items?: readonly number[];
@@ -54,7 +55,7 @@ export type Intervention = { readonly at: InterventionSite } & (
       readonly entries: readonly { readonly query: number; readonly key: number; readonly value: number }[];
       readonly renormalise?: boolean;
     }
-  /** Holds a hook at the value it had in a run (absent: this batch, run clean): pattern, norm scale or mlp_out. */
+  /** Holds a hook at the value it had in a run (absent: this batch, run clean): pattern, norm scale, mlp_out or any other. */
   | { readonly kind: 'freeze'; readonly of?: string }
   /**
    * y' = yP + xA + b: x the module's normed input, y its output (`hook_attn_out` or `hook_mlp_out`), row vectors.

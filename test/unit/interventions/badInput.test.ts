@@ -1,3 +1,4 @@
+import { open } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { recordCleanRun } from '../../../src/core/engine/interventions/cleanRun.ts';
 import { parseInterventions, type RunShape } from '../../../src/core/engine/interventions/parseInterventions.ts';
@@ -230,6 +231,19 @@ describe('a run with interventions', () => {
       expect(found?.code).toBe('bad-input');
       expect(found?.data.hook).toMatch(/hook_normalized/);
     }
+  });
+
+  it('does not blame interventions for what the model does before them', async () => {
+    const spoilt = randomModel({ ...gpt2, norm: { kind: 'layernorm', eps: 1e-5 } }, 2);
+    const { weight } = spoilt.model.weights.blocks[0].mlp.out;
+    const handle = await open(weight.file, 'r+');
+    await handle.write(Buffer.from(Float32Array.of(Number.NaN).buffer), 0, 4, weight.offset);
+    await handle.close();
+    const broken = await ModelRunner.open(spoilt.model, { threads: 1 });
+    const above = broken.runWith(tokens, { interventions: [{ kind: 'zero', at: { hook: 'blocks.2.attn.hook_z' } }] });
+    expect(await failure(above)).toMatchObject({ code: 'model-corrupt', data: { hook: 'blocks.0.hook_mlp_out' } });
+    await broken.close();
+    spoilt.remove();
   });
 
   it('refuses recorded values that do not fit, or are not finite', async () => {

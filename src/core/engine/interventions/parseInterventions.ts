@@ -133,7 +133,9 @@ function planOf(steps: readonly InterventionStep[], config: ModelConfig, shape: 
     steps,
     needed,
     firstLayer: Math.min(config.nLayers, ...steps.map((step) => firstLayer(step, config))),
-    firstPosition: Math.min(shape.length, ...steps.flatMap((step) => writtenPositions(step))),
+    firstPosition: steps
+      .flatMap((step) => writtenPositions(step))
+      .reduce((first, position) => Math.min(first, position), shape.length),
   };
 }
 
