@@ -27,10 +27,10 @@ export interface FoundPrompt {
   readonly target: PromptTarget;
 }
 
-/** The prompt that a command was called for, or the one under the cursor. */
+/** The prompt that a command was called for, or the one under the cursor; the file's first one in its panel. */
 export async function findPrompt({ sessions }: CommandContext, target: PromptTarget | undefined): Promise<FoundPrompt> {
   const editor = vscode.window.activeTextEditor;
-  const uri = target?.uri ?? editor?.document.uri.toString();
+  const uri = target?.uri ?? sessions.activeDocument?.uri.toString();
   const open = uri === undefined ? null : await sessions.open({ uri });
   if (!open) throw new MechanistError('bad-input', 'Open a .prompt file and put the cursor into a prompt.');
   if (target) return { ...open, target };

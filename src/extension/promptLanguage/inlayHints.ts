@@ -4,11 +4,10 @@ import type { NextToken, TraceDocument } from '../../shared/traceDocument.ts';
 import { codeSpan } from '../markdown.ts';
 import type { PromptSessions } from './promptSessions.ts';
 
+/** `next ␣she .41  ␣he .08`; a line may break between the two tokens, never between a token and its number. */
 function hintText(next: readonly NextToken[]): string {
-  return `next ${next
-    .slice(0, 2)
-    .map((token) => `${visibleToken(token.text)} ${share(Math.exp(token.logprob))}`)
-    .join('  ')}`;
+  const [first, second] = next.map((token) => `${visibleToken(token.text)}\u00a0${share(Math.exp(token.logprob))}`);
+  return `next\u00a0${[first, second].filter((text) => text !== undefined).join('\u00a0 ')}`;
 }
 
 /** A table of the candidates for the next token. */

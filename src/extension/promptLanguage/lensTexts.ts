@@ -40,8 +40,11 @@ function download(choice: ModelChoice): LensText[] {
   ];
 }
 
-/** The row over a prompt: `MODEL | ␣she − ␣he = +1.60 logits | Trace | Change Observable | Change Method`. */
-export function lensTexts(session: PromptSession, prompt: number, uri: string): LensText[] {
+/**
+ * The row over a prompt: `MODEL | ␣she − ␣he = +1.60 logits | Trace | Change Observable | Change Method`. `short` leaves
+ * out the model in force, which the status bar says as well, and the method, which the panel changes.
+ */
+export function lensTexts(session: PromptSession, prompt: number, uri: string, short = false): LensText[] {
   const target: PromptTarget = { uri, prompt };
   const state = session.state(prompt);
   const { choice } = session;
@@ -64,5 +67,7 @@ export function lensTexts(session: PromptSession, prompt: number, uri: string): 
   const tooltip = observable.isDefault
     ? 'No observable is named: the most likely next token minus the second'
     : 'Copy Trace as JSON';
-  return [...model, { title: value, tooltip, command: 'mechanist.copyTrace', argument: target }, trace, ...change];
+  const said: LensText = { title: value, tooltip, command: 'mechanist.copyTrace', argument: target };
+  if (short) return [...(choice.insteadOf ? model : []), said, trace, ...change.slice(0, 1)];
+  return [...model, said, trace, ...change];
 }

@@ -29,7 +29,9 @@ export class PromptSessions implements vscode.Disposable {
   readonly #models: ModelDirectory;
   readonly #sessions = new Map<vscode.TextDocument, PromptSession>();
   readonly #changed = new vscode.EventEmitter<{ document: vscode.TextDocument; session: PromptSession }>();
+  readonly #panelChanged = new vscode.EventEmitter<void>();
   readonly #disposables: vscode.Disposable[];
+  #panelUri: string | null = null;
 
   constructor(port: EnginePort, models: ModelDirectory) {
     this.#port = port;
@@ -50,6 +52,25 @@ export class PromptSessions implements vscode.Disposable {
   /** Anything that can be seen of a session has changed. */
   get onDidChange(): vscode.Event<{ document: vscode.TextDocument; session: PromptSession }> {
     return this.#changed.event;
+  }
+
+  /** The focus has moved into a panel of another prompt file, or out of one. */
+  get onDidChangePanel(): vscode.Event<void> {
+    return this.#panelChanged.event;
+  }
+
+  /** The prompt file in use: that of the active editor, or of the panel that has the focus. */
+  get activeDocument(): vscode.TextDocument | undefined {
+    const editor = vscode.window.activeTextEditor;
+    if (editor || this.#panelUri === null) return editor?.document;
+    return [...this.#sessions.keys()].find((document) => document.uri.toString() === this.#panelUri);
+  }
+
+  /** A panel of a prompt file has been given the focus, or has lost it. */
+  panelFocused(uri: string, focused: boolean): void {
+    if (!focused && this.#panelUri !== uri) return;
+    this.#panelUri = focused ? uri : null;
+    this.#panelChanged.fire();
   }
 
   /** The session of a prompt file, started if need be; undefined for other documents. */
@@ -78,6 +99,7 @@ export class PromptSessions implements vscode.Disposable {
     for (const session of this.#sessions.values()) session.dispose();
     this.#sessions.clear();
     this.#changed.dispose();
+    this.#panelChanged.dispose();
   }
 
   #opened(editors: readonly vscode.TextEditor[]): void {

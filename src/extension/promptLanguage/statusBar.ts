@@ -28,7 +28,7 @@ function makeLegend(): vscode.StatusBarItem[] {
   });
 }
 
-/** Legend of the tint and the model in force, for the active prompt file. */
+/** Legend of the tint and the model in force, for the prompt file of the active editor or panel. */
 export class PromptStatusBar implements vscode.Disposable {
   readonly #sessions: PromptSessions;
   readonly #legend = makeLegend();
@@ -46,9 +46,10 @@ export class PromptStatusBar implements vscode.Disposable {
     this.#model.command = 'mechanist.chooseModel';
     this.#disposables = [
       sessions.onDidChange(({ document }) => {
-        if (vscode.window.activeTextEditor?.document === document) this.#update();
+        if (sessions.activeDocument === document) this.#update();
       }),
       vscode.window.onDidChangeActiveTextEditor(() => this.#update()),
+      sessions.onDidChangePanel(() => this.#update()),
       vscode.window.onDidChangeActiveColorTheme(() => this.#update()),
       this.#model,
       ...this.#legend,
@@ -61,7 +62,7 @@ export class PromptStatusBar implements vscode.Disposable {
   }
 
   #update(): void {
-    const document = vscode.window.activeTextEditor?.document;
+    const document = this.#sessions.activeDocument;
     const session = document && this.#sessions.get(document);
     this.#showModel(session);
     const trace = session ? firstTrace(session) : null;

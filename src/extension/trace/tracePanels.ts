@@ -52,10 +52,16 @@ export class TracePanels implements vscode.Disposable, vscode.WebviewPanelSerial
     panel.iconPath = { light: icon('light'), dark: icon('dark') };
     const made = new TracePanel(this.#context, panel, target, () => {
       this.#panels.delete(made);
+      this.#context.sessions.panelFocused(made.target.uri, false);
       this.#remember();
     });
     this.#panels.add(made);
-    panel.onDidChangeViewState(() => this.#remember());
+    const focusChanged = () => this.#context.sessions.panelFocused(made.target.uri, panel.active);
+    panel.onDidChangeViewState(() => {
+      focusChanged();
+      this.#remember();
+    });
+    if (panel.active) focusChanged();
     this.#remember();
   }
 

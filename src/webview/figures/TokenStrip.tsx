@@ -63,6 +63,13 @@ export function layoutStrip(tokens: readonly StripToken[], next: readonly StripN
   return { tokens: placed, next: shares, arrow, height: y + (y > lastTokenLine ? boxHeight : lineHeight) };
 }
 
+/** Px right of the last token's number, under the next tokens; 0 where those take a line of their own. */
+export function roomBesideNumbers({ tokens, next, arrow }: StripLayout, width: number): number {
+  const last = tokens.at(-1);
+  if (!last || [arrow, ...next].some((place) => place !== null && place.y > last.y)) return 0;
+  return width - last.x - last.width;
+}
+
 interface StripProps {
   readonly theme: Theme;
   readonly tokens: readonly StripToken[];

@@ -32,6 +32,7 @@ interface AppProps {
   readonly host: HostApi;
   readonly theme: Theme;
   readonly width: number;
+  readonly height: number;
 }
 
 /** Host state and the person's view, kept together so that one message changes both at once. */
@@ -165,6 +166,14 @@ export function App(props: AppProps): VNode {
   useShortcuts(api, actions);
   useScroll(api, state.document !== null);
   return (
-    <TracePanel state={state} view={view} theme={props.theme} width={props.width} actions={actions} problem={problem} />
+    <TracePanel
+      state={state}
+      view={view}
+      theme={props.theme}
+      width={props.width}
+      height={props.height}
+      actions={actions}
+      problem={problem}
+    />
   );
 }

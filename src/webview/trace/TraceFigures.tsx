@@ -19,11 +19,11 @@ import {
 import type { TracePartProps } from './traceProps.ts';
 import { windowIn } from './viewState.ts';
 
-function useSetup({ document, view, theme, width }: TracePartProps) {
+function useSetup({ document, view, theme, width, height }: TracePartProps) {
   const { start, end } = windowIn(document, view);
   const layout = useMemo(
-    () => panelLayout(document, view, theme, width),
-    [document, view.numbers, start, end, theme, width],
+    () => panelLayout(document, view, theme, width, height),
+    [document, view.numbers, start, end, theme, width, height],
   );
   return { start, end, layout };
 }

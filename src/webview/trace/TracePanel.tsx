@@ -5,7 +5,7 @@ import { DivergingKey } from '../figures/DivergingKey.tsx';
 import { OverviewBar } from '../figures/OverviewBar.tsx';
 import { PanelHeader, Segmented } from '../figures/PanelHeader.tsx';
 import { EmptyState, ErrorState, Notice, ProgressLine } from '../figures/States.tsx';
-import { TokenStrip } from '../figures/TokenStrip.tsx';
+import { layoutStrip, roomBesideNumbers, TokenStrip } from '../figures/TokenStrip.tsx';
 import { exportItems } from './exportItems.ts';
 import { HeadSection } from './HeadSection.tsx';
 import { LoadingFigures } from './LoadingFigures.tsx';
@@ -66,6 +66,9 @@ function Notices({ document, state, actions, problem }: TracePartProps): VNode {
   );
 }
 
+/** Px that the strip's key may need. */
+const keyRoom = 300;
+
 function Strip({ document, view, theme, width, selection, actions }: TracePartProps): VNode {
   const { start, end } = windowIn(document, view);
   const { inner } = panelLayout(document, view, theme, width);
@@ -73,25 +76,27 @@ function Strip({ document, view, theme, width, selection, actions }: TracePartPr
   const tokens = document.tokens
     .slice(start, end)
     .map(({ text }, i) => ({ position: start + i, text, value: document.attributions[start + i] ?? Number.NaN }));
-  const last = end === document.tokens.length;
+  const next = end === document.tokens.length ? nextTokens(document) : [];
+  const overview = document.tokens.length > windowSize;
+  const beside = !overview && roomBesideNumbers(layoutStrip(tokens, next, inner), inner) > keyRoom;
   return (
     <section class="m-strip-section" aria-label="Prompt">
       <TokenStrip
         theme={theme}
         tokens={tokens}
-        next={last ? nextTokens(document) : []}
+        next={next}
         max={max}
         selected={selection.token}
         width={inner}
         total={document.tokens.length}
         onSelect={actions.selectToken}
       />
-      <div class="m-strip-foot">
+      <div class={beside ? 'm-strip-foot m-strip-beside' : 'm-strip-foot'}>
         <span class="m-strip-key">
           {stripWords(document)}
           <DivergingKey theme={theme} max={max} unit="logits" beyond={beyondScale(document.attributions, max)} />
         </span>
-        {document.tokens.length > windowSize ? (
+        {overview ? (
           <OverviewBar
             theme={theme}
             values={document.attributions}

@@ -6,4 +6,4 @@ declare function acquireVsCodeApi(): HostApi;
 
 const host = acquireVsCodeApi();
 
-mountPanel((theme, width) => <App host={host} theme={theme} width={width} />);
+mountPanel((theme, width, height) => <App host={host} theme={theme} width={width} height={height} />);

@@ -20,6 +20,8 @@ export interface TraceLayout {
 
 export interface LayoutInput {
   readonly width: number;
+  /** Height that is seen of the panel, in px; undefined where nothing scrolls. */
+  readonly height?: number | undefined;
   readonly nLayers: number;
   readonly nHeads: number;
   /** Lens columns in the window. */
@@ -36,12 +38,18 @@ const smallestFigure = 376;
 /** Cells this wide show their number. */
 const numberCell = 36;
 
-function rowHeightFor(nLayers: number, contrast: boolean): number {
-  return clamp(Math.round(420 / Math.max(1, nLayers)), contrast ? 18 : 14, 24);
+/** What else should be seen with the figures: header, strip, titles, read-outs, and most of the selected head. */
+const besideFigures = 430;
+
+/** Layers fill what the window leaves them; a row stays readable (its text is 10 px) and no higher than a line. */
+function rowHeightFor(nLayers: number, contrast: boolean, height: number | undefined): number {
+  const smallest = contrast ? 18 : 12;
+  if (height === undefined) return clamp(Math.round(420 / Math.max(1, nLayers)), smallest + (contrast ? 0 : 2), 24);
+  return clamp(Math.floor((height - besideFigures) / Math.max(1, nLayers)), smallest, 24);
 }
 
 /** Lays out the row for a panel of `width` px. */
-export function layoutTrace({ width, nLayers, nHeads, columns, numbers, contrast }: LayoutInput): TraceLayout {
+export function layoutTrace({ width, height, nLayers, nHeads, columns, numbers, contrast }: LayoutInput): TraceLayout {
   const padding = width < 600 ? 12 : 18;
   const inner = Math.max(240, width - 2 * padding);
   const beside = width >= 800;
@@ -65,7 +73,8 @@ export function layoutTrace({ width, nLayers, nHeads, columns, numbers, contrast
   return {
     inner,
     beside,
-    rowHeight: rowHeightFor(nLayers, contrast),
+    // Under each other the figures do not fit in a window anyway.
+    rowHeight: rowHeightFor(nLayers, contrast, beside ? height : undefined),
     labelWidth,
     headWidth,
     mlpWidth: Math.round(headWidth * 1.25),

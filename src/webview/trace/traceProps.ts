@@ -25,6 +25,8 @@ export interface TracePanelProps {
   readonly theme: Theme;
   /** Width of the panel in px. */
   readonly width: number;
+  /** Height that is seen of it, in px; undefined where nothing scrolls. */
+  readonly height?: number;
   readonly actions: TraceActions;
   /** Something that failed in the page itself, e.g. an export. */
   readonly problem?: string | null;

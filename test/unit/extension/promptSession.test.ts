@@ -62,6 +62,7 @@ describe('PromptSession', () => {
       'Change Observable',
       'Change Method',
     ]);
+    expect(lensTexts(session, 0, 'file:///x', true).map((t) => t.title)).toEqual(row.slice(1, 4));
   });
 
   it('traces what is on screen first', async () => {

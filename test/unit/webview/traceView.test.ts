@@ -134,6 +134,14 @@ describe('scale and layout', () => {
     expect(layoutTrace({ ...base, width: 420, numbers: null }).numbers).toBe(false);
     expect(layoutTrace({ ...base, width: 960, numbers: true }).headWidth).toBeGreaterThanOrEqual(36);
   });
+
+  test('thirty layers leave room for the selected head; a tall window gives them more, a small one stays readable', () => {
+    const input = { nLayers: 30, nHeads: 9, columns: 9, numbers: null, contrast: false, width: 900 };
+    const rows = (height: number | undefined) => layoutTrace({ ...input, height }).rowHeight;
+    expect([rows(815), rows(1100), rows(400), rows(2000), rows(undefined)]).toEqual([12, 22, 12, 24, 14]);
+    expect(layoutTrace({ ...input, height: 815, contrast: true }).rowHeight).toBe(18);
+    expect(layoutTrace({ ...input, height: 815, width: 700 }).rowHeight).toBe(14);
+  });
 });
 
 describe('words', () => {
