@@ -15,7 +15,10 @@ export interface ForkedEngine {
 }
 
 /** The built engine process, forked as the editor does it. The caller ends it. */
-export function forkEngine(settings: Partial<EngineSettings> & Pick<EngineSettings, 'cacheDir'>): ForkedEngine {
+export function forkEngine(
+  settings: Partial<EngineSettings> & Pick<EngineSettings, 'cacheDir'>,
+  onNotification: (name: string, params: unknown) => void = () => undefined,
+): ForkedEngine {
   const all: EngineSettings = {
     version: '0.0.0-test',
     bundledDir: resolve(root, 'models'),
@@ -46,7 +49,10 @@ export function forkEngine(settings: Partial<EngineSettings> & Pick<EngineSettin
     {
       handlers: {},
       log: (line) => log.push(line),
-      onNotification: (name, params) => name === 'hello' && greet(params as EngineHello),
+      onNotification: (name, params) => {
+        if (name === 'hello') greet(params as EngineHello);
+        else onNotification(name, params);
+      },
     },
   );
   return { peer, child, log, hello };
