@@ -19,7 +19,7 @@ export function cellItems({ axes, byItem, items, values }: GridDocument, row: nu
   return byItem.data.subarray(from, from + items.length);
 }
 
-function meanOf(values: readonly number[]): number {
+function meanOf(values: Float32Array): number {
   let mean = 0;
   values.forEach((value, i) => {
     mean += (value - mean) / (i + 1);
@@ -46,7 +46,8 @@ export function withCells(document: GridDocument, cells: readonly GridCell[]): G
   const exact = document.exact.map((row) => [...row]);
   const data = document.byItem.data.slice();
   for (const { row, column, byItem, exact: isExact } of own) {
-    values[row][column] = meanOf(byItem);
+    // Of what is stored, so that a document read again has the same means.
+    values[row][column] = meanOf(Float32Array.from(byItem));
     exact[row][column] = isExact;
     data.set(byItem, (row * columns + column) * n);
   }

@@ -18,6 +18,15 @@ export async function changeMethod(context: CommandContext, given: PromptTarget 
       detail:
         'The observable minus its value with the token replaced by the mean embedding. One forward pass for each token.',
     },
+    {
+      label: 'gradient-times-input',
+      detail: 'The embedding of the token times the gradient of the observable at it. Three forward passes.',
+    },
+    {
+      label: 'integrated-gradients',
+      detail:
+        'Gradients on the line from the mean embedding of the vocabulary, times the way from there. A hundred forward passes.',
+    },
   ].map((item) => ({ ...item, description: item.label === now ? 'in force' : '' }));
   const picked = await vscode.window.showQuickPick(items, { title: 'Method of Token Attribution' });
   if (picked && picked.label !== now) await writeFrontMatter(document, 'method', picked.label);

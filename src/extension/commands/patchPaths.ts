@@ -4,32 +4,13 @@ import { MechanistError } from '../../shared/errors.ts';
 import { count } from '../../shared/format.ts';
 import type { PathPatchRequest } from '../../shared/gridDocument.ts';
 import type { ModelInfo } from '../../shared/modelInfo.ts';
+import { exampleReceivers, readReceivers } from '../grid/receivers.ts';
 import type { CommandContext } from './commandContext.ts';
 import { askDirection, askPair } from './patch.ts';
 import { ask, askAnswer, askMethod, beginSweep, promptCount, startSweep } from './sweepSteps.ts';
 
 type Receivers = PathPatchRequest['receivers'];
-type Receiver = Exclude<Receivers, 'final'>[number];
-
 const title = 'Patch Paths';
-const example = 'L9.H6.q, L9.H9.q';
-
-/** `L9.H6.q, L10.H0.v` as receivers; a sentence where it is none of this model's. */
-export function readReceivers(text: string, info: Pick<ModelInfo, 'nLayers' | 'nHeads'>): readonly Receiver[] | string {
-  const words = text.split(/[\s,;]+/).filter((word) => word !== '');
-  if (words.length === 0) return `Write heads and inputs, as ${example}.`;
-  const receivers: Receiver[] = [];
-  for (const word of words) {
-    const match = /^L(\d+)\.?H(\d+)\.([qkv])$/i.exec(word);
-    if (!match) return `${word} is no input of a head. Write it as ${example}.`;
-    const [layer, head] = [Number(match[1]), Number(match[2])];
-    if (layer >= info.nLayers) return `${word}: the layers go from L0 to L${info.nLayers - 1}.`;
-    if (head >= info.nHeads) return `${word}: the heads go from H0 to H${info.nHeads - 1}.`;
-    receivers.push({ layer, head, input: match[3]?.toLowerCase() as Receiver['input'] });
-  }
-  return receivers;
-}
-
 async function askReceivers(info: ModelInfo, given: PathPatchTarget | undefined): Promise<Receivers> {
   if (given?.receivers) return given.receivers;
   const senders = `${count(info.nLayers * info.nHeads)} senders`;
@@ -50,8 +31,8 @@ async function askReceivers(info: ModelInfo, given: PathPatchTarget | undefined)
   if (where === 'final') return 'final';
   const text = await vscode.window.showInputBox({
     title,
-    prompt: `Heads and inputs, as ${example}`,
-    placeHolder: example,
+    prompt: `Heads and inputs, as ${exampleReceivers}`,
+    placeHolder: exampleReceivers,
     validateInput: (typed) => {
       const read = readReceivers(typed, info);
       return typeof read === 'string' ? read : null;

@@ -196,7 +196,8 @@ export class GridModel {
     const stopped = error instanceof MechanistError && error.code === 'engine-stopped';
     const kept = document && stopped ? ' What was done is kept; Resume goes on with the rest.' : '';
     this.update({
-      status: document ? 'partial' : quiet ? 'empty' : 'error',
+      // A screened sweep may be stopped with an estimate in every cell: there is nothing left to resume.
+      status: document ? (document.complete ? 'ready' : 'partial') : quiet ? 'empty' : 'error',
       error: quiet ? null : `${sentence(error)}${kept}`,
       progress: null,
       pace: null,

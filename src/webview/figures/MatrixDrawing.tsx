@@ -148,6 +148,12 @@ export function SelectedCell(props: {
   );
 }
 
+/** `, 95 percent −2.15 to −1.73` */
+function spokenNote(cell: MatrixCell): string {
+  const note = cell.spokenNote ?? cell.note ?? '';
+  return note === '' ? '' : `, ${note}`;
+}
+
 interface RowsProps extends DrawingProps {
   readonly geometry: Geometry;
   /** The one cell that Tab reaches; null in an export. */
@@ -173,7 +179,7 @@ export function MatrixRows({ theme, model, marks, numbers, geometry, active }: R
             const text = bar ? number && <BarNumber {...mark} bars={bars[c]} /> : <CellText {...mark} />;
             const named = active !== null && {
               ...gridCell(chosen),
-              'aria-label': `${cell.spoken}, ${valueInWords(model, cell)}${cell.note ? `, ${cell.note}` : ''}`,
+              'aria-label': `${cell.spoken}, ${valueInWords(model, cell)}${spokenNote(cell)}`,
               tabindex: active.row === r && active.col === c ? 0 : -1,
               'data-cell': `${r},${c}`,
             };

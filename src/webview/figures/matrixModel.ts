@@ -19,6 +19,8 @@ export interface MatrixCell {
   readonly label?: string;
   /** What the read-out says after the value. */
   readonly note?: string;
+  /** The same for a screen reader, where it is to be said otherwise. */
+  readonly spokenNote?: string;
   /** How many columns it covers; 1 when absent. */
   readonly span?: number;
 }

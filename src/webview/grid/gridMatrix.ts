@@ -6,7 +6,7 @@ import { headLine } from '../figures/MatrixHeads.tsx';
 import type { HeadToken, MatrixCell, MatrixColumn, MatrixModel, MatrixRow } from '../figures/matrixModel.ts';
 import { columnKind, columnLabel, itemToken, placeId, placeName, rowLabel, spokenPlace } from './gridNames.ts';
 import { drawnNumbers } from './gridNumbers.ts';
-import { afterWord, cellNote, figureTitle } from './gridText.ts';
+import { afterWord, cellNote, figureTitle, spokenCellNote } from './gridText.ts';
 import type { Chosen, GridView } from './gridView.ts';
 
 /** Sizes of the grid in px. Pure: the panel, the exports and the tests agree. */
@@ -134,6 +134,9 @@ function cellOf(drawn: Drawn, row: number, column: number): MatrixCell {
     // Read when a cell is looked at: an interval takes a bootstrap.
     get note() {
       return chosen.side === 'difference' ? 'this − other' : cellNote(printed, place);
+    },
+    get spokenNote() {
+      return chosen.side === 'difference' ? 'this minus other' : spokenCellNote(printed, place);
     },
   };
 }

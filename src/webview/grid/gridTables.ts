@@ -100,7 +100,7 @@ export function changedTable(
       id: 'changed',
       caption: 'most changed prompts',
       columns: [
-        { id: 'n', label: '', kind: 'text' },
+        { id: 'n', label: 'no.', kind: 'text' },
         { id: 'prompt', label: 'prompt', kind: 'token' },
         { id: 'answer', label: 'answer', kind: 'token', drop: 1 },
         { id: 'before', label: baseline(document), kind: 'number' },

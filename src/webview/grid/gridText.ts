@@ -1,4 +1,4 @@
-import { count, signed, signedFixed, visibleToken } from '../../shared/format.ts';
+import { count, share, signed, signedFixed, visibleToken } from '../../shared/format.ts';
 import { baseline, baseRun, cellCount, doneCount, wholeEffect } from '../../shared/gridCells.ts';
 import type { GridDocument } from '../../shared/gridDocument.ts';
 import type { GridPanelState, GridPlace } from '../../shared/gridPanelProtocol.ts';
@@ -55,9 +55,11 @@ export function titleOf(document: GridDocument, item = 0): string {
   return `${soFar}${name} ${verb}: ${effect} of ${withUnit(signedFixed(of), unit)}`;
 }
 
-function methodWords({ method }: GridDocument): string {
+function methodWords({ method, screening }: GridDocument): string {
   if (method === 'attribution') return ' · first-order estimates, no cell run';
-  return method === 'screened' ? ' · dotted cells run exactly, the others first-order estimates' : '';
+  if (method !== 'screened') return '';
+  const recall = screening ? `, recall of the top ${screening.top} ${share(screening.recall)}` : '';
+  return ` · dotted cells run exactly, the others first-order estimates${recall}`;
 }
 
 function positionWords(document: GridDocument): string {
@@ -106,6 +108,9 @@ export function timeLeft(seconds: number): string {
 export function progressWords(document: GridDocument, state: Pick<GridPanelState, 'progress' | 'pace'>): string {
   const total = cellCount(document);
   const done = doneCount(document);
+  // A screened sweep goes on after its estimates are there.
+  const { progress } = state;
+  if (done === total && progress) return `${count(progress.done)} of ${count(progress.total)} · now ${progress.label}`;
   const parts = [`${count(done)} of ${count(total)} ${cellNoun(document, total)}`];
   if (state.progress && state.progress.label !== '') parts.push(`now ${state.progress.label}`);
   if (state.pace && state.pace.cells > 0 && state.pace.milliseconds > 500) {
@@ -136,6 +141,14 @@ export function cellNote(document: GridDocument, place: GridPlace): string {
     parts.push(document.exact[place.row]?.[place.column] ? 'run exactly' : 'first-order estimate');
   }
   return parts.filter((part) => part !== '').join(' · ');
+}
+
+/** The same in short, for a screen reader: `95 percent −2.15 to −1.73`. */
+export function spokenCellNote(document: GridDocument, place: GridPlace): string {
+  const interval = hasIntervals(document) ? effectSummary(document, place)?.interval : null;
+  const kind = document.method === 'screened' && document.exact[place.row]?.[place.column] ? 'run exactly' : '';
+  const range = interval ? `95 percent ${signed(interval.low)} to ${signed(interval.high)}` : '';
+  return [range, kind].filter((part) => part !== '').join(', ');
 }
 
 /** What a paper or a note needs to say where a number comes from. */

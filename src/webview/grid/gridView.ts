@@ -84,10 +84,11 @@ export function chosenIn(
   state: Pick<GridPanelState, 'marked' | 'compared'>,
 ): Chosen {
   const asked = state.marked.find((place) => inGrid(document, place));
-  const [first] = view.place === null && asked === undefined ? largestCells(document) : [];
+  const own = view.place !== null && inGrid(document, view.place) ? view.place : null;
+  const [first] = own === null && asked === undefined ? largestCells(document) : [];
   const largest = first ? { row: first.row, column: first.column } : null;
   return {
-    place: view.place !== null && inGrid(document, view.place) ? view.place : (asked ?? largest),
+    place: own ?? asked ?? largest,
     item: view.item < document.items.length ? view.item : 0,
     shown: shownChoices(document).includes(view.shown) ? view.shown : 'effect',
     side: state.compared === null ? 'this' : view.side,

@@ -19,6 +19,8 @@ import { selectionIn, windowIn, windowSize } from './viewState.ts';
 const methods = [
   { id: 'direct', label: 'Direct' },
   { id: 'occlusion', label: 'Occlusion' },
+  { id: 'gradient-times-input', label: 'Gradient × Input' },
+  { id: 'integrated-gradients', label: 'Integrated Gradients' },
 ] as const;
 
 function Header({ document, view, width, theme, actions }: TracePartProps): VNode {

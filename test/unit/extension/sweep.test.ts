@@ -1,0 +1,149 @@
+import { describe, expect, it } from 'vitest';
+import { parsePromptFile } from '../../../src/core/tasks/promptFile.ts';
+import { readReceivers } from '../../../src/extension/grid/receivers.ts';
+import {
+  cellsOfSweep,
+  forwardPasses,
+  possibleAnswers,
+  type Sweep,
+  type SweepKind,
+  scoredOf,
+  sweepName,
+  sweepRequest,
+  unlikeLengths,
+} from '../../../src/extension/grid/sweep.ts';
+import type { ModelInfo } from '../../../src/shared/modelInfo.ts';
+
+const heads: SweepKind = { analysis: 'ablate', sites: 'heads', mode: 'zero' };
+const resid: SweepKind = { analysis: 'patch', site: 'resid_pre', byPosition: true, direction: 'denoising' };
+const sweep = (change: Partial<Sweep> = {}): Sweep => ({
+  kind: heads,
+  method: 'exact',
+  prompts: 'all',
+  answer: null,
+  own: {},
+  corrupted: 'front matter',
+  ...change,
+});
+const file = (front: string, ...prompts: string[]) =>
+  parsePromptFile(`---\n${front}\n---\n${prompts.join('\n---\n')}\n`);
+const sheHe = 'observable: { " she": 1, " he": -1 }';
+
+describe('the request of a prompt file', () => {
+  it('has the positive term as answer, the negative ones as foils, and the position', () => {
+    const request = sweepRequest(file(`${sheHe}\nposition: 3`, 'A b', 'C d'), sweep(), 'm');
+    expect(request).toEqual({
+      ...heads,
+      model: 'm',
+      method: 'exact',
+      prompts: [
+        { id: '1', clean: 'A b', answer: ' she', foils: [' he'], position: 2 },
+        { id: '2', clean: 'C d', answer: ' she', foils: [' he'], position: 2 },
+      ],
+    });
+  });
+
+  it('of one prompt keeps its place in the file', () => {
+    const { prompts } = sweepRequest(file(sheHe, 'A b', 'C d'), sweep({ prompts: 1 }), 'm');
+    expect(prompts.map(({ id, clean }) => [id, clean])).toEqual([['2', 'C d']]);
+  });
+
+  it('takes the answer that was chosen among several; the others are no foils', () => {
+    const several = file('observable: { " she": 1, " they": 1, " he": -1 }', 'A');
+    expect(possibleAnswers(several)).toEqual([' she', ' they']);
+    const [prompt] = sweepRequest(several, sweep({ answer: ' they' }), 'm').prompts;
+    expect(prompt).toMatchObject({ answer: ' they', foils: [' he'] });
+  });
+
+  it('of a file without observable scores what each prompt itself compares', () => {
+    const own = { A: { answer: ' x', foils: [' y'] } };
+    expect(sweepRequest(file('model: m', 'A'), sweep({ own }), 'm').prompts[0]).toMatchObject({
+      answer: ' x',
+      foils: [' y'],
+    });
+    expect(() => sweepRequest(file('model: m', 'B'), sweep({ own }), 'm')).toThrow(/names no observable/);
+  });
+
+  it('refuses an observable without a positive weight', () => {
+    expect(() => scoredOf([{ text: ' he', weight: -1 }], null)).toThrow(/positive weight/);
+  });
+});
+
+describe('the corrupted prompt', () => {
+  const patching = (change: Partial<Sweep> = {}) => sweep({ kind: resid, ...change });
+
+  it('is one text for all, or one of a list for each', () => {
+    const one = sweepRequest(file(`${sheHe}\ncorrupted: X y`, 'A b', 'C d'), patching(), 'm');
+    expect(one.prompts.map(({ corrupted }) => corrupted)).toEqual(['X y', 'X y']);
+    const each = sweepRequest(file(`${sheHe}\ncorrupted: [X, Y]`, 'A', 'C'), patching({ prompts: 1 }), 'm');
+    expect(each.prompts.map(({ corrupted }) => corrupted)).toEqual(['Y']);
+  });
+
+  it('may be another prompt of the file, which is not swept itself', () => {
+    const { prompts } = sweepRequest(file(sheHe, 'A b', 'C d'), patching({ corrupted: 1 }), 'm');
+    expect(prompts.map(({ clean, corrupted }) => [clean, corrupted])).toEqual([['A b', 'C d']]);
+  });
+
+  it('is refused in words when it is missing, or not one for each', () => {
+    expect(() => sweepRequest(file(sheHe, 'A'), patching(), 'm')).toThrow(/corrupted: into the front matter/);
+    expect(() => sweepRequest(file(`${sheHe}\ncorrupted: [X]`, 'A', 'B'), patching(), 'm')).toThrow(
+      /lists 1 prompts for 2/,
+    );
+    expect(() => sweepRequest(file(sheHe, 'A'), patching({ corrupted: 7 }), 'm')).toThrow(/no longer in the file/);
+  });
+
+  it('is no part of an ablation', () => {
+    expect(sweepRequest(file(`${sheHe}\ncorrupted: X`, 'A'), sweep(), 'm').prompts[0]).not.toHaveProperty('corrupted');
+  });
+
+  it('of another length: where the two part', () => {
+    expect(unlikeLengths(['a', 'b'], ['a', 'c'])).toBeNull();
+    expect(unlikeLengths(['The', ' nurse', ' said'], ['The', ' old', ' nurse', ' said'])).toBe(
+      '3 tokens against 4; they part at position 2: " nurse", " old"',
+    );
+    expect(unlikeLengths(['a'], ['a', 'b'])).toContain('position 2: the end, "b"');
+  });
+});
+
+describe('what a sweep costs', () => {
+  const info = { nLayers: 12, nHeads: 12, nKeyValueHeads: 4, dMlp: 3072 } as ModelInfo;
+  it.each<readonly [SweepKind, number]>([
+    [heads, 144],
+    [{ analysis: 'ablate', sites: 'mlps', mode: 'zero' }, 12],
+    [{ analysis: 'ablate', sites: 'neurons', mode: 'zero', layer: 1 }, 3072],
+    [{ analysis: 'ablate', sites: 'positions', mode: 'zero' }, 108],
+    [resid, 108],
+    [{ ...resid, byPosition: false }, 12],
+    [{ analysis: 'patch', site: 'v', direction: 'noising' }, 48],
+    [{ analysis: 'path-patch', receivers: 'final', mlps: 'frozen' }, 144],
+  ])('%j has %d cells', (kind, cells) => expect(cellsOfSweep(kind, info, 9)).toBe(cells));
+
+  it('in forward passes', () => {
+    expect(forwardPasses(144, 10, 'exact', false)).toBe(1450);
+    expect(forwardPasses(144, 10, 'exact', true)).toBe(1460);
+    expect(forwardPasses(144, 10, 'attribution', false)).toBe(30);
+    expect(forwardPasses(144, 10, 'screened', false)).toBe(230);
+  });
+});
+
+describe('names', () => {
+  it('of files say what was done', () => {
+    const of = (kind: SweepKind, method: Sweep['method'] = 'exact') =>
+      sweepName({ ...kind, model: 'm', prompts: [], method });
+    expect(of(heads)).toBe('ablate.heads.zero');
+    expect(of(resid, 'attribution')).toBe('patch.resid_pre.denoising.attribution');
+    expect(of({ analysis: 'path-patch', receivers: [], mlps: 'frozen' })).toBe('paths.heads.frozen');
+  });
+
+  it('of receivers are read, and what is none of the model is said', () => {
+    const info = { nLayers: 12, nHeads: 8 };
+    expect(readReceivers('L9.H6.q, l10h0.V', info)).toEqual([
+      { layer: 9, head: 6, input: 'q' },
+      { layer: 10, head: 0, input: 'v' },
+    ]);
+    expect(readReceivers('', info)).toMatch(/Write heads/);
+    expect(readReceivers('L9.H6', info)).toMatch(/no input/);
+    expect(readReceivers('L12.H0.q', info)).toMatch(/L0 to L11/);
+    expect(readReceivers('L1.H8.q', info)).toMatch(/H0 to H7/);
+  });
+});
