@@ -73,24 +73,29 @@ export class TracePanel {
     });
   }
 
-  /** Findings of axe in the panel, all rules of WCAG 2 A, AA and best practices. */
-  async axe(): Promise<AxeFinding[]> {
-    await this.frame.evaluate(axeSource);
-    return this.frame.evaluate(async () => {
-      const { axe } = globalThis as unknown as {
-        axe: {
-          run(): Promise<{
-            violations: { id: string; impact: string | null; help: string; nodes: { html: string }[] }[];
-          }>;
-        };
-      };
-      const { violations } = await axe.run();
-      return violations.map(({ id, impact, help, nodes }) => ({
-        id,
-        impact,
-        help,
-        nodes: nodes.slice(0, 5).map(({ html }) => html.slice(0, 300)),
-      }));
-    });
+  /** Findings of axe in the panel. */
+  axe(): Promise<AxeFinding[]> {
+    return readAxe(this.frame);
   }
+}
+
+/** Findings of axe in a webview, all rules of WCAG 2 A, AA and best practices. */
+export async function readAxe(frame: Frame): Promise<AxeFinding[]> {
+  await frame.evaluate(axeSource);
+  return frame.evaluate(async () => {
+    const { axe } = globalThis as unknown as {
+      axe: {
+        run(): Promise<{
+          violations: { id: string; impact: string | null; help: string; nodes: { html: string }[] }[];
+        }>;
+      };
+    };
+    const { violations } = await axe.run();
+    return violations.map(({ id, impact, help, nodes }) => ({
+      id,
+      impact,
+      help,
+      nodes: nodes.slice(0, 5).map(({ html }) => html.slice(0, 300)),
+    }));
+  });
 }
