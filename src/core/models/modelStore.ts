@@ -6,7 +6,7 @@ import type { ModelInfo, ModelListing } from '../../shared/modelInfo.ts';
 import type { OnProgress } from '../../shared/progress.ts';
 import { nearestWord } from '../tasks/nearestWord.ts';
 import { AddedModels } from './addedModels.ts';
-import { type CatalogueEntry, downloadBytes, readCatalogue } from './catalogue.ts';
+import { type CatalogueEntry, downloadBytes, memoryOf, readCatalogue } from './catalogue.ts';
 import { fileSize } from './download.ts';
 import { withFolderLock } from './folderLock.ts';
 import type { OpenModel } from './openModel.ts';
@@ -66,6 +66,7 @@ export class ModelStore {
           downloadBytes: null,
           state: (await exists(path)) ? 'ready' : 'missing',
           note: null,
+          memory: null,
         }),
       ),
     );
@@ -209,6 +210,7 @@ export class ModelStore {
       downloadBytes: downloadBytes(entry),
       state: here ? (entry.bundled === undefined ? 'ready' : 'bundled') : absent,
       note: entry.note,
+      memory: memoryOf(entry, this.#options.availableBytes()),
     };
   }
 

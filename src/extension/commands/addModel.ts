@@ -1,5 +1,4 @@
 import * as vscode from 'vscode';
-import { bytes } from '../../shared/format.ts';
 import type { ModelListing } from '../../shared/modelInfo.ts';
 import { listingDetail } from '../promptLanguage/frontMatterHelp.ts';
 import type { CommandContext } from './commandContext.ts';
@@ -7,23 +6,11 @@ import { downloadModel } from './downloadModel.ts';
 
 type Item = vscode.QuickPickItem & { readonly id?: string; readonly source?: 'folder' | 'file' };
 
-/** `fits in memory: 0.8 GB of 7.1`; empty when the engine cannot say before the download. */
-async function memoryNote({ engine }: CommandContext, { ref }: ModelListing): Promise<string> {
-  try {
-    const { memory } = await engine.request('models.info', { model: ref });
-    const numbers = `${bytes(memory.neededBytes)} of ${bytes(memory.availableBytes).replace(' GB', '')}`;
-    return memory.fits ? `fits in memory: ${numbers}` : `$(warning) does not fit in memory: ${numbers}`;
-  } catch {
-    return '';
-  }
-}
-
-async function catalogueItem(context: CommandContext, listing: ModelListing): Promise<Item> {
-  const memory = await memoryNote(context, listing);
+function catalogueItem(listing: ModelListing): Item {
   return {
     label: listing.ref,
     description: listing.label === listing.ref ? listing.family : listing.label,
-    detail: [listingDetail(listing), memory].filter(Boolean).join(', '),
+    detail: listingDetail(listing),
     id: listing.ref,
   };
 }
@@ -51,10 +38,9 @@ async function addPath({ engine, models, messages }: CommandContext, path: strin
 
 /** Adds a model: a catalogue entry is downloaded, a folder or GGUF file is checked. Resolves to its name. */
 export async function addModel(context: CommandContext): Promise<string | undefined> {
-  const listings = await context.models.list();
-  const remote = await Promise.all(
-    listings.filter((l) => l.state === 'remote').map((listing) => catalogueItem(context, listing)),
-  );
+  // Not the directory's list: what memory is free changes.
+  const listings = await context.engine.request('models.list', null);
+  const remote = listings.filter((l) => l.state === 'remote').map(catalogueItem);
   const items: Item[] = [
     ...remote,
     { label: '', kind: vscode.QuickPickItemKind.Separator },

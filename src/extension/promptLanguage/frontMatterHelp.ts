@@ -1,7 +1,7 @@
 import * as vscode from 'vscode';
 import { attributionMethods, type FrontMatterKey, frontMatterKeys } from '../../core/tasks/frontMatter.ts';
 import { bytes } from '../../shared/format.ts';
-import type { ModelListing } from '../../shared/modelInfo.ts';
+import type { MemoryForecast, ModelListing } from '../../shared/modelInfo.ts';
 import type { AttributionMethod } from '../../shared/traceDocument.ts';
 import type { ModelDirectory } from '../modelDirectory.ts';
 import type { PromptSessions } from './promptSessions.ts';
@@ -21,6 +21,8 @@ const keyDocs: Readonly<Record<FrontMatterKey, string>> = {
 const methodDocs: Readonly<Record<AttributionMethod, string>> = {
   direct: 'Direct logit attribution, one forward pass',
   occlusion: 'Token replaced by the mean embedding, one forward pass for each token',
+  'gradient-times-input': 'Embedding times gradient, three forward passes',
+  'integrated-gradients': 'Gradients on the way from the mean embedding, about a hundred forward passes',
 };
 
 /** What follows a key that was just chosen, in VS Code's snippet syntax. */
@@ -34,7 +36,14 @@ const valueSnippets: Readonly<Record<FrontMatterKey, string>> = {
   answers: `answers: ["${tab(1, ' she')}"]`,
 };
 
-/** `98 MB to download, Apache-2.0` */
+/** `fits in memory: 0.8 GB of 7.1` */
+function memoryNote(memory: MemoryForecast | null): string {
+  if (memory === null) return '';
+  const [needed, available] = [memory.neededBytes, memory.availableBytes].map((size) => (size / 1e9).toFixed(1));
+  return `${memory.fits ? 'fits' : 'does not fit'} in memory: ${needed} GB of ${available}`;
+}
+
+/** `98 MB to download, Apache-2.0, fits in memory: 0.8 GB of 7.1` */
 export function listingDetail(listing: ModelListing): string {
   const where = {
     bundled: 'comes with Mechanist',
@@ -42,7 +51,7 @@ export function listingDetail(listing: ModelListing): string {
     remote: listing.downloadBytes === null ? 'to download' : `${bytes(listing.downloadBytes)} to download`,
     missing: 'no longer where it was',
   }[listing.state];
-  return [where, listing.licence, listing.note].filter(Boolean).join(', ');
+  return [where, listing.licence, memoryNote(listing.memory), listing.note].filter(Boolean).join(', ');
 }
 
 function keyItems(present: ReadonlySet<string>): vscode.CompletionItem[] {

@@ -14,6 +14,7 @@ const listing = (ref: string, state: ModelListing['state'], downloadBytes: numbe
   downloadBytes,
   state,
   note: null,
+  memory: null,
 });
 
 /** Splits as the tokenizers here do: a word with the space before it is one token. */

@@ -179,6 +179,15 @@ describe('naming a model', () => {
     expect(await store.needsPull('./gpt2')).toBe(false);
   });
 
+  it('forecasts the memory of models whose sizes are stated, before they are downloaded', async () => {
+    const shape = { nLayers: 12, nHeads: 12, dModel: 768, dMlp: 3072, dVocab: 50257, parameters: 124439808 };
+    const { store } = makeStore({ entry: { shape }, availableBytes: 600e6 });
+    const [inside, tiny] = await store.list();
+    expect(inside?.memory).toBeNull();
+    expect(tiny).toMatchObject({ state: 'remote', memory: { fits: false, availableBytes: 600e6 } });
+    expect(Math.abs((tiny?.memory?.neededBytes ?? 0) - 692e6)).toBeLessThan(1e6);
+  });
+
   it('refuses a family that cannot be run, before anything is downloaded', async () => {
     const { store } = makeStore();
     const error = await failure(store.pull('later', job()));
