@@ -135,11 +135,15 @@ export function ggufTokenizerMetadata(dVocab: number): Record<string, GgufValue>
   };
 }
 
-/** The reference model `llama-tied` (or another of its shape) as a float32 GGUF file, rows permuted as llama.cpp does. */
+/**
+ * The reference model `llama-tied` (or another of its shape) as a float32 GGUF file as llama.cpp's converter makes it: rows
+ * permuted for `llama`, left as they are for `qwen2`.
+ */
 export function llamaGguf(
   name: string,
   extra: Readonly<Record<string, GgufValue>> = {},
   extraTensors: readonly GgufTensor[] = [],
+  family: 'llama' | 'qwen2' = 'llama',
 ): Buffer {
   const config = JSON.parse(readFileSync(join(referenceModels, name, 'config.json'), 'utf8')) as Record<string, number>;
   const heads = config.num_attention_heads;
@@ -147,25 +151,25 @@ export function llamaGguf(
   const tensors = rawTensors(join(referenceModels, name, 'model.safetensors')).map(
     ({ name: stored, shape, bytes }): GgufTensor => {
       const count = stored.includes('q_proj') ? heads : stored.includes('k_proj') ? keyValueHeads : 0;
-      const own = count ? permuteRows(bytes, shape[0], count) : bytes;
+      const own = count && family === 'llama' ? permuteRows(bytes, shape[0], count) : bytes;
       return { name: ggufName(stored), shape, type: 0, bytes: own };
     },
   );
   return ggufBytes(
     {
-      'general.architecture': { text: 'llama' },
+      'general.architecture': { text: family },
       'general.license': { text: 'mit' },
-      'llama.block_count': { uint32: config.num_hidden_layers },
-      'llama.context_length': { uint32: config.max_position_embeddings },
-      'llama.embedding_length': { uint32: config.hidden_size },
-      'llama.feed_forward_length': { uint32: config.intermediate_size },
-      'llama.attention.head_count': { uint32: heads },
-      'llama.attention.head_count_kv': { uint32: keyValueHeads },
-      'llama.attention.key_length': { uint32: config.head_dim ?? config.hidden_size / heads },
-      'llama.attention.value_length': { uint32: config.head_dim ?? config.hidden_size / heads },
-      'llama.rope.dimension_count': { uint32: config.head_dim ?? config.hidden_size / heads },
-      'llama.rope.freq_base': { float32: 10000 },
-      'llama.attention.layer_norm_rms_epsilon': { float32: config.rms_norm_eps },
+      [`${family}.block_count`]: { uint32: config.num_hidden_layers },
+      [`${family}.context_length`]: { uint32: config.max_position_embeddings },
+      [`${family}.embedding_length`]: { uint32: config.hidden_size },
+      [`${family}.feed_forward_length`]: { uint32: config.intermediate_size },
+      [`${family}.attention.head_count`]: { uint32: heads },
+      [`${family}.attention.head_count_kv`]: { uint32: keyValueHeads },
+      [`${family}.attention.key_length`]: { uint32: config.head_dim ?? config.hidden_size / heads },
+      [`${family}.attention.value_length`]: { uint32: config.head_dim ?? config.hidden_size / heads },
+      [`${family}.rope.dimension_count`]: { uint32: config.head_dim ?? config.hidden_size / heads },
+      [`${family}.rope.freq_base`]: { float32: 10000 },
+      [`${family}.attention.layer_norm_rms_epsilon`]: { float32: config.rms_norm_eps },
       ...ggufTokenizerMetadata(config.vocab_size),
       ...extra,
     },
