@@ -120,6 +120,7 @@ describe('Mechanist: Ablate', () => {
     await workbench.runCommand('Mechanist: Ablate');
     const sites = await pick('What is taken away, one at a time', 'Heads: 24');
     expect(sites[0]).toMatch(/at most 25 forward passes/);
+    await pick('What stands in for it', 'Zero');
     const methods = await pick('How the cells are computed', 'Exact');
     expect(methods.join('\n')).toMatch(/Screened[\s\S]*Attribution/);
     frame = await finished('Every head');

@@ -12,13 +12,14 @@ import {
   type Begun,
   beginSweep,
   exactPasses,
+  haveOneLength,
   mostPositions,
+  type Option,
   promptCount,
   startSweep,
 } from './sweepSteps.ts';
 
 type Sites = AblateRequest['sites'];
-type Mode = AblateRequest['mode'];
 
 const title = 'Ablate';
 
@@ -43,22 +44,39 @@ async function askSites(begun: Begun, n: number, given: AblateTarget | undefined
   ]);
 }
 
-async function askMode(n: number, given: AblateTarget | undefined): Promise<Mode> {
-  if (given?.mode) return given.mode;
-  const zero = {
-    label: 'Zero',
-    detail: 'Set to 0: simple, and far from anything the model has seen.',
-    value: 'zero' as const,
-  };
-  if (n < 2) return 'zero';
-  return await ask<Mode>(title, 'What stands in for it', [
+/** What stands in for a site that is taken away. */
+type StandIn = Pick<AblateRequest, 'mode' | 'meanOver'>;
+
+async function askMode(begun: Begun, n: number, given: AblateTarget | undefined): Promise<StandIn> {
+  if (given?.mode) return { mode: given.mode };
+  const own: Option<StandIn>[] = [
     {
-      label: 'Mean',
-      detail: `Its mean over the ${n} prompts: takes away only what differs between them.`,
-      value: 'mean',
+      label: 'Zero',
+      detail: 'Set to 0: simple, and far from anything the model has seen.',
+      value: { mode: 'zero' },
     },
-    zero,
-    { label: 'Resample', detail: 'Its value on another of the prompts, drawn with a seed.', value: 'resample' },
+    {
+      label: 'Mean over positions',
+      detail: 'Its mean over the positions of each prompt: what it always writes stays.',
+      value: { mode: 'mean', meanOver: 'position' },
+    },
+  ];
+  if (n < 2) return await ask(title, 'What stands in for it', own);
+  const even = haveOneLength(begun);
+  return await ask(title, 'What stands in for it', [
+    {
+      label: 'Mean over prompts',
+      description: even ? '' : 'needs prompts of one length; these differ',
+      detail: `Its mean over the ${n} prompts at each position: takes away what differs between them.`,
+      value: { mode: 'mean' },
+    },
+    ...own,
+    {
+      label: 'Resample',
+      description: even ? '' : 'needs prompts of one length; these differ',
+      detail: 'Its value on another of the prompts, drawn with a seed.',
+      value: { mode: 'resample' },
+    },
   ]);
 }
 
@@ -84,8 +102,8 @@ export async function ablate(context: CommandContext, given: AblateTarget | unde
   const n = promptCount(begun, prompts, 'front matter');
   const sites = await askSites(begun, n, given);
   const layer = sites === 'neurons' ? await askLayer(begun, given) : undefined;
-  const mode = await askMode(n, given);
-  const kind = { analysis: 'ablate', sites, mode, ...(layer !== undefined && { layer }) } as const;
+  const standIn = await askMode(begun, n, given);
+  const kind = { analysis: 'ablate', sites, ...standIn, ...(layer !== undefined && { layer }) } as const;
   const method = await askMethod(title, kind, n, begun, given);
   await startSweep(context, begun, { kind, method, prompts, answer, corrupted: 'front matter' }, given?.heads);
 }

@@ -65,6 +65,12 @@ export function mostPositions(begun: Begun): number {
   return Math.max(1, ...lengths);
 }
 
+/** False when two prompts are known to have unlike numbers of tokens. */
+export function haveOneLength(begun: Begun): boolean {
+  const lengths = begun.session.file.prompts.flatMap((_, i) => tokensOf(begun, i)?.length ?? []);
+  return new Set(lengths).size < 2;
+}
+
 /** All prompts of the file, or the one at the cursor. */
 export async function askPrompts(title: string, begun: Begun, given: SweepTarget | undefined): Promise<'all' | number> {
   const { prompts } = begun.session.file;

@@ -13,7 +13,7 @@ import type { ObservableTerm } from '../../shared/traceDocument.ts';
 
 /** What is swept, without prompts and model. */
 export type SweepKind =
-  | Pick<AblateRequest, 'analysis' | 'sites' | 'mode' | 'layer'>
+  | Pick<AblateRequest, 'analysis' | 'sites' | 'mode' | 'meanOver' | 'layer'>
   | Pick<PatchRequest, 'analysis' | 'site' | 'byPosition' | 'direction'>
   | Pick<PathPatchRequest, 'analysis' | 'receivers' | 'mlps' | 'direction'>;
 
@@ -155,7 +155,7 @@ export function sweepName(request: GridRequest): string {
   const { method = 'exact' } = request;
   const parts =
     request.analysis === 'ablate'
-      ? ['ablate', request.sites, request.mode]
+      ? ['ablate', request.sites, request.meanOver === 'position' ? 'mean-over-positions' : request.mode]
       : request.analysis === 'patch'
         ? ['patch', request.site, request.direction ?? 'denoising']
         : ['paths', request.receivers === 'final' ? 'final' : 'heads', request.mlps];

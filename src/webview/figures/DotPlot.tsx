@@ -233,7 +233,7 @@ export function DotPlot({ theme, model, width }: { theme: Theme; model: DotPlotM
   ]);
   const ticks = axisTicks(ends, Math.max(3, Math.floor((width - labelWidth) / 56)));
   const [low, high] = [ticks[0], ticks[ticks.length - 1]];
-  const right = width - 12;
+  const right = width - 18;
   const xOf = (value: number): number => labelWidth + 10 + ((value - low) / (high - low)) * (right - labelWidth - 10);
   const shapes = model.groups.length > 1 ? model.groups : [];
   let x = labelWidth + 10;

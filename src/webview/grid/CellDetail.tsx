@@ -26,7 +26,9 @@ function Dots({ document, state, theme, place, detailWidth }: PlacedProps): VNod
   const model = useMemo(() => cellDots(document, place, compared), [document, place.row, place.column, compared]);
   return (
     <figure class="m-figure" aria-label={model.title}>
-      <p class="m-caption m-right">one dot a prompt; bar: mean, 95 % bootstrap</p>
+      <p class="m-caption m-right">
+        {document.items.length > 1 ? 'one dot a prompt; bar: mean, 95 % bootstrap' : 'one prompt: no interval'}
+      </p>
       <DotPlot theme={theme} model={model} width={detailWidth} />
     </figure>
   );

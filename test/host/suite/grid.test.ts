@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, before, beforeEach, describe, it } from 'mocha';
 import * as vscode from 'vscode';
-import type { AblateTarget, PatchTarget } from '../../../src/shared/contributions.ts';
+import type { AblateTarget, PatchTarget, PathPatchTarget } from '../../../src/shared/contributions.ts';
 import { doneCount } from '../../../src/shared/gridCells.ts';
 import type { GridDocument } from '../../../src/shared/gridDocument.ts';
 import { gridFromJson, gridToJson } from '../../../src/shared/gridFile.ts';
@@ -237,6 +237,36 @@ describe('heat-maps of sweeps', () => {
     assert.equal(document.axes.columns.name, 'position');
     // Law: the whole of the last position after the last layer's input is the clean run's answer.
     assert.ok(document.corrupted);
+  });
+
+  it('screens: estimates everywhere, the largest run exactly', async () => {
+    const { uri } = await openFile('a.prompt', promptFile(smallWorld, prompt));
+    await vscode.commands.executeCommand('mechanist.ablate', { ...heads(uri), method: 'screened' });
+    const document = documentOf(await shown('a finished sweep', settled));
+    assert.equal(document.method, 'screened');
+    assert.ok(document.complete);
+    const exact = document.exact.flat().filter(Boolean).length;
+    assert.ok(exact > 0 && exact <= 20, `${exact} cells are exact`);
+  });
+
+  it('patches the paths from every head', async () => {
+    const { uri } = await openFile('p.prompt', promptFile(`${smallWorld}\ncorrupted: The farmer said that`, prompt));
+    const target: PathPatchTarget = {
+      uri: uri.toString(),
+      prompt: 0,
+      receivers: 'final',
+      mlps: 'frozen',
+      direction: 'denoising',
+      corrupted: 'front matter',
+      method: 'exact',
+    };
+    await vscode.commands.executeCommand('mechanist.patchPaths', target);
+    const panel = await shown('a finished sweep', settled);
+    const document = documentOf(panel);
+    assert.equal(panel.model.state.error, null);
+    assert.equal(document.analysis, 'path-patch');
+    assert.deepEqual(document.axes.columns.name, 'head');
+    assert.ok(document.complete);
   });
 
   it('says where prompts of unlike length part', async () => {
