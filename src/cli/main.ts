@@ -8,6 +8,7 @@ import { createModelStore } from '../core/session/createModelStore.ts';
 import { isCancelled, MechanistError } from '../shared/errors.ts';
 import { runModels, runTrace, type Surroundings } from './commands.ts';
 import { type Command, parseCommand } from './parseCommand.ts';
+import { runSteer } from './steer.ts';
 import { runSweep } from './sweeps.ts';
 import type { Terminal } from './terminal.ts';
 import { UsageError, usage } from './usage.ts';
@@ -71,6 +72,8 @@ async function run(command: Command, signal: AbortSignal): Promise<number> {
       return await runTrace(command, surroundings(signal));
     case 'models':
       return await runModels(command, surroundings(signal));
+    case 'steer':
+      return await runSteer(command, surroundings(signal));
     case 'sweep':
       return await runSweep(command, surroundings(signal));
   }

@@ -1,6 +1,8 @@
+import { attributionMethods } from '../core/tasks/frontMatter.ts';
 import type { ObservableSpec } from '../shared/engineProtocol.ts';
 import type { AttributionMethod } from '../shared/traceDocument.ts';
 import { common, DEFAULT_MODEL, joinNegativeNumbers, parse, readInteger, readOutput } from './parseOptions.ts';
+import { parseSteer, type SteerCommand } from './parseSteer.ts';
 import { isSweepName, parseSweep, type SweepCommand } from './parseSweep.ts';
 import { UsageError } from './usage.ts';
 
@@ -13,6 +15,8 @@ export interface TraceCommand {
   readonly position: number | undefined;
   readonly method: AttributionMethod;
   readonly top: number;
+  /** Of integrated gradients; undefined: the default. */
+  readonly steps: number | undefined;
   /** 0: all cores. */
   readonly threads: number;
 }
@@ -31,6 +35,7 @@ export type Command = (
   | TraceCommand
   | ModelsCommand
   | SweepCommand
+  | SteerCommand
   | { readonly kind: 'help' }
   | { readonly kind: 'version' }
 ) & {
@@ -44,6 +49,7 @@ const traceOptions = {
   position: { type: 'string' },
   method: { type: 'string' },
   top: { type: 'string' },
+  steps: { type: 'string' },
   'prompt-file': { type: 'string' },
 } as const;
 
@@ -65,8 +71,9 @@ function readObservable(text: string | undefined): ObservableSpec | undefined {
 }
 
 function readMethod(text: string | undefined): AttributionMethod {
-  if (text === undefined || text === 'direct' || text === 'occlusion') return text ?? 'direct';
-  throw new UsageError(`--method must be direct or occlusion, not "${text}"`);
+  const found = attributionMethods.find((method) => method === (text ?? 'direct'));
+  if (found !== undefined) return found;
+  throw new UsageError(`--method must be one of ${attributionMethods.join(', ')}, not "${text}"`);
 }
 
 function readPrompt(positionals: readonly string[], file: string | undefined): TraceCommand['prompt'] {
@@ -91,6 +98,7 @@ function parseTrace(args: readonly string[]): Command {
     position: readInteger('position', values.position, Number.NEGATIVE_INFINITY),
     method: readMethod(values.method),
     top: readInteger('top', values.top, 1) ?? 10,
+    steps: readInteger('steps', values.steps, 1),
     threads: readInteger('threads', values.threads, 1) ?? 0,
   };
 }
@@ -130,6 +138,7 @@ export function parseCommand(args: readonly string[]): Command {
   if (first === undefined) throw new UsageError('no command given');
   if (first === 'trace') return parseTrace(rest);
   if (first === 'models') return parseModels(rest);
+  if (first === 'steer') return parseSteer(rest);
   if (isSweepName(first)) return parseSweep(first, rest);
   if (first === 'help') return { kind: 'help', json: false };
   if (!first.startsWith('-')) throw new UsageError(`unknown command "${first}"`);

@@ -8,6 +8,7 @@ Usage
   mechanist ablate [options]             remove each head, MLP, neuron, position
   mechanist patch [options]              put activations of one run into another
   mechanist path-patch [options]         patch single paths between heads
+  mechanist steer [options]              add a direction inside the model
   mechanist models list                  models that can be named
   mechanist models pull ID               download a catalogue model, or resume
   mechanist models info MODEL            architecture and memory, from the headers
@@ -21,7 +22,8 @@ Options of trace
   --model MODEL            default smollm2-135m; downloaded when it is not here
   --observable JSON        e.g. '{" she": 1, " he": -1}'; default: the first minus
                            the second most likely next token
-  --method METHOD          direct (default) or occlusion
+  --method METHOD          direct (default), occlusion, gradient-times-input or
+                           integrated-gradients (--steps N, default 32)
   --position N             where the observable is read, from 0; negative counts
                            from the end; default: last
   --top N                  next-token candidates, default 10
@@ -55,6 +57,16 @@ Options of ablate, patch and path-patch
                            free
   --out FILE               write the result as .mechanist.json, also when stopped
   --resume FILE            go on from a result that is not complete
+
+Options of steer
+  --prompt, --answer, --foil as for ablate
+  --hook NAME              where, e.g. blocks.15.hook_resid_pre
+  --toward, --away TOKEN   direction: difference of their unembeddings; or
+  --plus, --minus TEXT     of the hook's activations after two texts; or
+  --vector FILE            a JSON list of numbers
+  --factor X               how far, for a direction of length 1 (--keep-length: as
+                           it is); may be repeated; default 8
+  --positions LIST         default: every position
 
 Options of all commands
   --json                   one JSON object on standard output

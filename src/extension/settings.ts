@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import * as vscode from 'vscode';
+import { attributionMethods } from '../core/tasks/frontMatter.ts';
 import { type SettingId, settingDefaults } from '../shared/contributions.ts';
 import type { EngineSettings } from '../shared/engineProtocol.ts';
 import type { AttributionMethod } from '../shared/traceDocument.ts';
@@ -39,7 +40,7 @@ export function readPromptSettings(scope: vscode.ConfigurationScope): PromptSett
   return {
     model: read('model', scope).trim(),
     fallbackModel: read('fallbackModel', scope).trim(),
-    method: read('method', scope) === 'occlusion' ? 'occlusion' : 'direct',
+    method: attributionMethods.find((method) => method === read('method', scope)) ?? 'direct',
     tintEnabled: read('tint.enabled', scope),
     updateDelayMs: Math.max(0, read('updateDelayMs', scope)),
   };

@@ -1,5 +1,6 @@
 import type { AblateRequest, GridDocument, PatchRequest, PathPatchRequest } from './gridDocument.ts';
 import type { GridPlace } from './gridPanelProtocol.ts';
+import type { AttributionMethod } from './traceDocument.ts';
 
 /**
  * Names that package.json declares and the code uses: typed once, here. A tidy test compares the two.
@@ -94,7 +95,7 @@ export const commandTitles: Readonly<Record<CommandId, string>> = {
 export const settingDefaults = {
   model: 'smollm2-135m',
   fallbackModel: 'small-world',
-  method: 'direct' as 'direct' | 'occlusion',
+  method: 'direct' as AttributionMethod,
   'tint.enabled': true,
   'engine.threads': 0,
   'engine.activationCacheMB': 512,

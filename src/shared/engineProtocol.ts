@@ -15,6 +15,8 @@ export interface TraceRequest {
   /** 0-based; negative counts from the end; absent: last. */
   readonly position?: number;
   readonly method: AttributionMethod;
+  /** `integrated-gradients`: points on the line; default 32. */
+  readonly steps?: number;
   /** How many next-token candidates to return; default 10. */
   readonly top?: number;
 }

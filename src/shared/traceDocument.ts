@@ -1,7 +1,7 @@
 import type { PackedArray } from './packedArray.ts';
 
 /** How token attributions are computed. */
-export type AttributionMethod = 'direct' | 'occlusion';
+export type AttributionMethod = 'direct' | 'occlusion' | 'gradient-times-input' | 'integrated-gradients';
 
 /** One term of an observable: the logit of one vocabulary entry, times a weight. */
 export interface ObservableTerm {
@@ -118,6 +118,9 @@ export interface TraceDocument {
   /**
    * `[pos]`, logits. `direct`: by source position, one layer of attention back from `position`; what the MLPs,
    * the embedding and the biases add at `position` itself counts there. Sums to the observable.
+   * `gradient-times-input`: token embedding · gradient of the observable at it.
+   * `integrated-gradients`: gradients averaged on the line from the vocabulary's mean embedding, times the way from there;
+   * they add up to the observable minus its value at that baseline, as far as the number of steps allows.
    * `occlusion`: observable minus the observable with this token's embedding replaced by the vocabulary's mean embedding.
    */
   readonly attributions: readonly number[];

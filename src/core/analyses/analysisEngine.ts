@@ -1,5 +1,6 @@
 import type { TermCheck, TraceRequest } from '../../shared/engineProtocol.ts';
 import type { GridDocument, GridRequest } from '../../shared/gridDocument.ts';
+import type { SteerDocument, SteerRequest } from '../../shared/steerDocument.ts';
 import type { HeadDetail, LensTable, TraceDocument } from '../../shared/traceDocument.ts';
 import { ActivationCache } from '../engine/activationCache.ts';
 import { ModelRunner, type RunContext } from '../engine/modelRunner.ts';
@@ -10,6 +11,7 @@ import type { AnalysisContext } from './analysisContext.ts';
 import { type GridOptions, runGrid } from './grid.ts';
 import { type HeadQuestion, headDetail } from './headDetail.ts';
 import { lens } from './lens.ts';
+import { steer } from './steer.ts';
 import { trace } from './trace.ts';
 
 export interface AnalysisEngineOptions {
@@ -77,6 +79,11 @@ export class AnalysisEngine {
   /** A sweep over the cells of a grid; `giveWay` lets other questions go first between two blocks. */
   grid(request: GridRequest, options: GridOptions, context: ClimbContext = {}): Promise<GridDocument> {
     return runGrid({ ...this.context(context), ...context }, request, options);
+  }
+
+  /** Adds a direction at a hook point: metric and next tokens before and after. */
+  steer(request: SteerRequest, context: RunContext = {}): Promise<SteerDocument> {
+    return steer(this.context(context), request);
   }
 
   /** Gives all memory back. */

@@ -25,7 +25,8 @@ export interface FirstOrder {
 
 const gradientsOf = new WeakMap<ModelRunner, Backward>();
 
-function backwardOf(runner: ModelRunner): Backward {
+/** Gradients of a model: one for each open model, so that its graphs are made once. */
+export function backwardOf(runner: ModelRunner): Backward {
   const known = gradientsOf.get(runner) ?? new Backward(runner);
   gradientsOf.set(runner, known);
   return known;

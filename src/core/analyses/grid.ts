@@ -1,17 +1,16 @@
-import { createHash } from 'node:crypto';
 import { MechanistError } from '../../shared/errors.ts';
 import type { GridCell, GridDocument, GridRequest } from '../../shared/gridDocument.ts';
 import type { SampleSummary } from '../../shared/metric.ts';
 import { summarize } from '../../shared/statistics.ts';
-import type { Provenance } from '../../shared/traceDocument.ts';
 import type { ClimbContext } from '../engine/sweeps/climb.ts';
-import { describeMetric, type ResolvedGrid, resolveGridRequest, type SweepItem } from '../tasks/gridRequest.ts';
+import { describeMetric, type ResolvedGrid, resolveGridRequest } from '../tasks/gridRequest.ts';
 import { normalized } from '../tasks/metrics.ts';
 import { ablatePlan } from './ablate.ts';
 import type { AnalysisContext } from './analysisContext.ts';
 import { checkFirstOrder } from './attributionPatch.ts';
 import { GridMetric } from './gridMetric.ts';
 import type { GridPlace, SweepPlan } from './gridPlan.ts';
+import { gridProvenance } from './gridProvenance.ts';
 import { checkResume, questionOf } from './gridResume.ts';
 import { bySize, DEFAULT_VERIFIED, judgeScreening, planFor } from './gridScreening.ts';
 import { GridState } from './gridState.ts';
@@ -39,29 +38,6 @@ function planOf(request: GridRequest, { items }: ResolvedGrid, { model }: Analys
     case 'path-patch':
       return pathPatchPlan(request, items, model.config);
   }
-}
-
-function provenance(
-  { model, version }: AnalysisContext,
-  request: GridRequest,
-  items: readonly SweepItem[],
-  intervention: string,
-): Provenance {
-  const ids = items.map(({ ids: own, corruptedIds }) => [Array.from(own), corruptedIds && Array.from(corruptedIds)]);
-  const identity = JSON.stringify([model.info.hash, ids, questionOf(request)]);
-  return {
-    mechanistVersion: version,
-    model: request.model,
-    modelLabel: model.info.label,
-    family: model.config.family,
-    modelHash: model.info.hash,
-    patches: [],
-    dtype: 'float32',
-    bos: model.tokenizer.addsBos ? 'added by the tokenizer' : 'none added',
-    weightProcessing: 'none',
-    ablation: request.analysis === 'ablate' ? intervention : 'none',
-    hash: createHash('sha256').update(identity).digest('hex').slice(0, 7),
-  };
 }
 
 type Summary = SampleSummary & { readonly byItem: readonly number[] };
@@ -173,7 +149,13 @@ class GridJob {
       analysis: request.analysis,
       method: request.method ?? 'exact',
       warnings: resolved.warnings,
-      provenance: provenance(this.context, request, resolved.items, plan.intervention),
+      provenance: gridProvenance(
+        this.context,
+        request.model,
+        resolved.items,
+        request.analysis === 'ablate' ? plan.intervention : 'none',
+        questionOf(request),
+      ),
       intervention: plan.intervention,
       request,
       metric: { spec: resolved.metric, ...describeMetric(resolved.metric, resolved.items) },
@@ -206,7 +188,7 @@ class GridJob {
 
 /**
  * Runs a sweep: the metric after an intervention at each cell of a grid, over one or many prompts. Memory is bounded by
- * `memoryBytes`; a cancel takes effect within one block and loses no finished cell that `onCells` was told of.
+ * `memoryBytes`; about half a forward pass a cell and prompt (a quarter by position); a cancel takes effect within one block and loses no finished cell that `onCells` was told of.
  * @throws MechanistError `bad-input`, `token-splits`, `prompt-empty`, `prompt-too-long`, `model-corrupt` (NaN; names the hook),
  * `model-too-large` (not even one prompt fits into memory), `cancelled`
  */

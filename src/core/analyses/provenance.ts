@@ -1,7 +1,15 @@
 import { createHash } from 'node:crypto';
 import type { AttributionMethod, ObservableTerm, Provenance } from '../../shared/traceDocument.ts';
 import type { AnalysisContext } from './analysisContext.ts';
+import { INTEGRATED_BASELINE } from './integratedGradients.ts';
 import { OCCLUSION_ABLATION } from './occlusion.ts';
+
+const ABLATIONS: Readonly<Record<AttributionMethod, string>> = {
+  direct: 'none',
+  occlusion: OCCLUSION_ABLATION,
+  'gradient-times-input': 'none',
+  'integrated-gradients': INTEGRATED_BASELINE,
+};
 
 /** What a trace is made of. Equal questions to equal weights have equal hashes. */
 export function provenanceOf(
@@ -27,7 +35,7 @@ export function provenanceOf(
     dtype: 'float32',
     bos: model.tokenizer.addsBos ? 'added by the tokenizer' : 'none added',
     weightProcessing: 'none',
-    ablation: method === 'occlusion' ? OCCLUSION_ABLATION : 'none',
+    ablation: ABLATIONS[method],
     hash: createHash('sha256').update(identity).digest('hex').slice(0, 7),
   };
 }

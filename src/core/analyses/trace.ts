@@ -1,10 +1,12 @@
 import type { TraceRequest } from '../../shared/engineProtocol.ts';
 import { throwIfCancelled } from '../../shared/errors.ts';
 import { signed } from '../../shared/format.ts';
+import type { OnProgress } from '../../shared/progress.ts';
 import type { DirectAttribution, NextToken, TraceDocument } from '../../shared/traceDocument.ts';
 import type { PromptActivations } from '../engine/activationCache.ts';
-import type { AnalysisContext } from './analysisContext.ts';
+import type { AnalysisContext, ObservableDirection } from './analysisContext.ts';
 import { attributionsBySource, directAttribution, sumOfParts } from './directAttribution.ts';
+import { DEFAULT_STEPS, gradientTimesInput, integratedGradients } from './integratedGradients.ts';
 import { type ObservableInUse, observableAt } from './observableAt.ts';
 import { occlusion, occlusionGroups } from './occlusion.ts';
 import { progressSteps } from './progressSteps.ts';
@@ -52,6 +54,49 @@ function checkSum(direct: DirectAttribution, value: number): string[] {
   return [`The parts of the observable add up to ${signed(sumOfParts(direct))}, not to its value ${signed(value)}.`];
 }
 
+/** Forward passes of the method beside those of every trace. */
+function furtherPasses({ method, steps = DEFAULT_STEPS }: TraceRequest, position: number): number {
+  const passes = {
+    direct: 0,
+    occlusion: occlusionGroups(position).length,
+    'gradient-times-input': 3,
+    'integrated-gradients': 3 * steps,
+  };
+  return passes[method];
+}
+
+/** Share of the difference between prompt and baseline that integrated gradients may miss without a warning. */
+const STEP_TOLERANCE = 0.05;
+
+/** Token attributions by the method asked for, `[pos]`, with what a reader should know about them. */
+async function attribute(
+  context: AnalysisContext,
+  { method, steps }: TraceRequest,
+  prompt: PromptActivations,
+  position: number,
+  direction: ObservableDirection,
+  direct: DirectAttribution,
+  onProgress: OnProgress,
+): Promise<{ attributions: number[]; warnings: string[] }> {
+  const { terms } = direction;
+  switch (method) {
+    case 'direct':
+      return { attributions: attributionsBySource(direct, position), warnings: [] };
+    case 'occlusion':
+      return { attributions: await occlusion(context, prompt, position, direction, onProgress), warnings: [] };
+    case 'gradient-times-input':
+      return { attributions: await gradientTimesInput(context, prompt.tokens, position, terms), warnings: [] };
+    case 'integrated-gradients': {
+      const found = await integratedGradients(context, prompt.tokens, position, terms, steps, onProgress);
+      const sum = found.attributions.reduce((total, value) => total + value, 0);
+      const whole = found.value - found.baselineValue;
+      const warning = `The attributions add up to ${signed(sum)}, not to the way from the baseline, ${signed(whole)}: more steps would be more exact.`;
+      const good = Math.abs(sum - whole) <= STEP_TOLERANCE * Math.max(Math.abs(whole), 1e-3);
+      return { attributions: found.attributions, warnings: good ? [] : [warning] };
+    }
+  }
+}
+
 /**
  * Traces a prompt: next tokens, the observable, its direct attribution, and token attributions by the method asked for.
  * One forward pass (less what the cache knows); occlusion adds about half a pass per token.
@@ -62,22 +107,26 @@ export async function trace(context: AnalysisContext, request: TraceRequest): Pr
   throwIfCancelled(signal);
   const { tokens, ids, tokensInText, position, warnings } = readPrompt(model, request);
   const { method } = request;
-  const occlusionPasses = method === 'occlusion' ? occlusionGroups(position).length : 0;
-  const [forward, splitting, occluding] = progressSteps(context.onProgress, [1, 1, occlusionPasses]);
+  const [forward, splitting, further] = progressSteps(context.onProgress, [1, 1, furtherPasses(request, position)]);
   const prompt = await cache.get(ids, position, { signal, onProgress: forward });
   const observable = await observableAt(context, request.observable, prompt, position);
   const { next, value } = await readOutputs(context, prompt, position, observable, request.top ?? DEFAULT_TOP);
   const direction = { terms: observable.terms, ...(await runner.unembedding.direction(observable.terms)) };
   const direct = await directAttribution(context, prompt, position, direction, splitting);
-  const attributions =
-    method === 'occlusion'
-      ? await occlusion(context, prompt, position, direction, occluding)
-      : attributionsBySource(direct, position);
+  const { attributions, warnings: own } = await attribute(
+    context,
+    request,
+    prompt,
+    position,
+    direction,
+    direct,
+    further,
+  );
   return {
     schemaVersion: 1,
     kind: 'trace',
     complete: true,
-    warnings: [...warnings, ...checkSum(direct, value)],
+    warnings: [...warnings, ...checkSum(direct, value), ...own],
     provenance: provenanceOf(context, { model: request.model, ids, terms: observable.terms, position, method }),
     prompt: request.prompt,
     tokens,

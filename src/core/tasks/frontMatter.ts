@@ -40,7 +40,12 @@ export const frontMatterKeys = ['model', 'observable', 'position', 'method', 'co
 export type FrontMatterKey = (typeof frontMatterKeys)[number];
 
 /** Ways to compute token attributions, as written after `method:`. */
-export const attributionMethods: readonly AttributionMethod[] = ['direct', 'occlusion'];
+export const attributionMethods: readonly AttributionMethod[] = [
+  'direct',
+  'occlusion',
+  'gradient-times-input',
+  'integrated-gradients',
+];
 
 /** YAML of a prompt file is a few lines; anything longer is a file of another kind and would only stall the editor. */
 const longestFrontMatter = 64 * 1024;
@@ -113,7 +118,7 @@ function readMethod(reader: Reader, value: Node | null, key: Node): void {
   }
   const near = nearestWord(text, attributionMethods);
   const fix = near ? { title: `Use ${near}`, newText: near } : undefined;
-  reader.report(range, 'unknown-method', 'method is direct or occlusion.', fix);
+  reader.report(range, 'unknown-method', `method is one of ${attributionMethods.join(', ')}.`, fix);
 }
 
 function readPosition(reader: Reader, value: Node | null, key: Node): void {

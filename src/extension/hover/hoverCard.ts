@@ -19,10 +19,17 @@ export interface HoverCardInput {
   readonly target: PromptTarget;
 }
 
-const methodNames = { direct: 'direct logit attribution', occlusion: 'occlusion' } as const;
+const methodNames = {
+  direct: 'direct logit attribution',
+  occlusion: 'occlusion',
+  'gradient-times-input': 'gradient × input',
+  'integrated-gradients': 'integrated gradients',
+} as const;
 const methodNotes = {
   direct: 'attention and norm frozen',
   occlusion: 'token replaced by the mean embedding',
+  'gradient-times-input': 'embedding times gradient',
+  'integrated-gradients': 'path from the mean embedding',
 } as const;
 
 /*

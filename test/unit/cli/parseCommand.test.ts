@@ -70,7 +70,7 @@ describe('arguments', () => {
     [['trace', 'a', '--top', '-3'], '--top must be a whole number from 1'],
     [['trace', 'a', '--top', '1.5'], '--top must be'],
     [['trace', 'a', '--position', 'x'], '--position must be a whole number, not "x"'],
-    [['trace', 'a', '--method', 'magic'], '--method must be direct or occlusion'],
+    [['trace', 'a', '--method', 'magic'], '--method must be one of direct, occlusion, gradient-times-input'],
     [['trace', 'a', '--observable', '{'], '--observable is not JSON'],
     [['trace', 'a', '--observable', '[1]'], 'must be an object'],
     [['trace', 'a', '--observable', '{}'], 'must be an object'],
