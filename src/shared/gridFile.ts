@@ -15,7 +15,7 @@ function toPlain(value: number): number | string {
 }
 
 /** Typed arrays become lists; NaN and infinities, which JSON lacks, become words. */
-export function jsonValue(_key: string, value: unknown): unknown {
+function jsonValue(_key: string, value: unknown): unknown {
   if (value instanceof Float32Array) return [...value].map(toPlain);
   return typeof value === 'number' ? toPlain(value) : value;
 }

@@ -67,13 +67,16 @@ function step(name: string, test: () => Promise<void>): void {
   });
 }
 
-/** Takes the offered row that begins with `row`; returns what all rows say. */
+/** Types `row` into the quick input and accepts it; returns what all rows said. A mouse would rest on a tooltip. */
 async function pick(question: string, row: string): Promise<string[]> {
   const { page } = workbench;
-  await page.locator('.quick-input-widget input[type="text"]').and(page.getByPlaceholder(question)).waitFor();
+  const input = page.locator('.quick-input-widget input[type="text"]').and(page.getByPlaceholder(question));
+  await input.waitFor();
   const rows = page.locator('.quick-input-list .monaco-list-row');
   const texts = await rows.allTextContents();
-  await rows.filter({ hasText: row }).first().click();
+  await input.fill(row);
+  await workbench.until(`the row ${row}`, async () => ((await rows.count()) === 1 ? true : null));
+  await page.keyboard.press('Enter');
   return texts;
 }
 
@@ -171,7 +174,7 @@ describe('Mechanist: Patch Activations', () => {
     await workbench.openFile('nurse.prompt');
     await workbench.click(clean, 'said');
     await workbench.runCommand('Mechanist: Patch Activations');
-    const sites = await pick('What is moved from one run into the other, one cell at a time', 'resid_pre');
+    const sites = await pick('What is moved from one run into the other, one cell at a time', 'before each layer');
     expect(sites[0]).toMatch(/at most \d+ forward passes/);
     await pick('In which direction', 'Denoising');
     await pick('How the cells are computed', 'Exact');

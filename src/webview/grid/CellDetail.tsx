@@ -55,7 +55,7 @@ function MostChanged(props: PlacedProps): VNode | null {
 }
 
 /** The cells with the largest change, as a table that selects. */
-export function Largest({ document, state, theme, chosen, view, actions }: GridPartProps): VNode | null {
+function Largest({ document, state, theme, chosen, view, actions }: GridPartProps): VNode | null {
   const { table, places } = largestTable(document, state.compared, chosen.item);
   if (places.length === 0) return null;
   const selected = places.findIndex(({ row, column }) => row === chosen.place?.row && column === chosen.place.column);

@@ -16,13 +16,15 @@ export type ColumnKind = 'head' | 'position' | 'neuron' | 'none' | 'other';
 
 export function columnKind({ axes }: GridDocument): ColumnKind {
   const { name, labels } = axes.columns;
-  if (name === 'head' || name === 'position' || name === 'neuron') return name;
+  // Key-value heads are heads, too: fewer than the query heads where these share them.
+  if (name.endsWith('head')) return 'head';
+  if (name === 'neuron' || (name === 'position' && labels[0] !== 'all positions')) return name;
   return labels.length <= 1 ? 'none' : 'other';
 }
 
 /** True when a cell is one attention head, whose pattern can be read. */
 export function hasHeads(document: GridDocument): boolean {
-  return columnKind(document) === 'head' && document.axes.rows.name === 'layer';
+  return document.axes.columns.name === 'head' && document.axes.rows.name === 'layer';
 }
 
 /** Axis labels may be bare numbers; in a figure they are `L3`, `H5`. */
@@ -87,6 +89,13 @@ export function spokenPlace(document: GridDocument, { row, column }: GridPlace, 
 /** `heads`, `MLPs`, `cells`: what is counted. */
 export function cellNoun(document: GridDocument, n: number): string {
   const kind = columnKind(document);
-  const one = kind === 'head' ? 'head' : kind === 'neuron' ? 'neuron' : siteWord(document) === 'MLP' ? 'MLP' : 'cell';
+  const one =
+    kind === 'head'
+      ? document.axes.columns.name
+      : kind === 'neuron'
+        ? 'neuron'
+        : siteWord(document) === 'MLP'
+          ? 'MLP'
+          : 'cell';
   return n === 1 ? one : `${one}s`;
 }

@@ -17,7 +17,7 @@ export function afterWord({ analysis }: GridDocument): string {
 }
 
 /** `95 % [−2.15, −1.73]`; empty for one item. */
-export function intervalText(summary: SampleSummary | null): string {
+function intervalText(summary: SampleSummary | null): string {
   const interval = summary?.interval;
   return interval ? `${Math.round(interval.level * 100)} % [${signed(interval.low)}, ${signed(interval.high)}]` : '';
 }

@@ -5,6 +5,7 @@ import { axisTicks } from '../../../src/webview/figures/DotPlot.tsx';
 import { plainTheme } from '../../../src/webview/figures/theme.ts';
 import { exportMessage } from '../../../src/webview/grid/gridExport.ts';
 import { gridMatrix, layoutGrid } from '../../../src/webview/grid/gridMatrix.ts';
+import { hasHeads, placeName } from '../../../src/webview/grid/gridNames.ts';
 import { effectSummary, largestCells, shareLowered } from '../../../src/webview/grid/gridNumbers.ts';
 import { cellsTable } from '../../../src/webview/grid/gridTables.ts';
 import { timeLeft } from '../../../src/webview/grid/gridText.ts';
@@ -207,5 +208,28 @@ describe('exports', () => {
     expect((await dataOf('csv-prompts')).split('\r\n')[0]).toBe('n,id,prompt,answer,foils,clean,after');
     expect(await dataOf('citation')).toContain('forward passes');
     await expect(exportMessage('csv-prompts', shown(emptyGrid()))).rejects.toThrow('Select a cell');
+  });
+});
+
+describe('names', () => {
+  const named = (columns: { name: string; labels: string[] }) => {
+    const document = makeGrid({ kind: 'patch', nLayers: 2, n: 1 });
+    return { ...document, axes: { ...document.axes, columns } };
+  };
+
+  test('of cells say what their column is', () => {
+    expect(placeName(named({ name: 'key-value head', labels: ['H0', 'H1'] }), { row: 1, column: 1 })).toBe('L1.H1');
+    expect(placeName(named({ name: 'position', labels: ['all positions'] }), { row: 1, column: 0 })).toBe(
+      'L1 resid_pre',
+    );
+    expect(placeName(named({ name: 'position', labels: ['When', '␣Mary'] }), { row: 1, column: 1 })).toBe(
+      'L1 at ␣Mary',
+    );
+    expect(placeName(makeGrid({ kind: 'mlps', n: 1 }), { row: 26, column: 0 })).toBe('MLP 26');
+  });
+
+  test('only query heads have an attention pattern to read', () => {
+    expect(hasHeads(makeGrid({ n: 1 }))).toBe(true);
+    expect(hasHeads(named({ name: 'key-value head', labels: ['H0'] }))).toBe(false);
   });
 });
