@@ -5,6 +5,7 @@ import type { ModelConfig } from '../models/modelConfig.ts';
 import type { ModelWeights } from '../models/modelWeights.ts';
 import type { OpenModel } from '../models/openModel.ts';
 import { BlockStack } from './blockStack.ts';
+import { BlockTail } from './blockTail.ts';
 import { FinalNorm } from './finalNorm.ts';
 import { type GlobalHook, hookName } from './hookPoints.ts';
 import {
@@ -12,7 +13,7 @@ import {
   InterventionRunner,
   type InterventionRunOptions,
 } from './interventions/interventionRun.ts';
-import { takeRows } from './keysValues.ts';
+import { NO_KEYS_VALUES, takeRows } from './keysValues.ts';
 import { allFinite, nonFiniteError } from './nonFinite.ts';
 import { checkPositions, checkResidual, checkTokens, parseHooks } from './runChecks.ts';
 import { SessionPool } from './sessionPool.ts';
@@ -44,6 +45,9 @@ export interface RunResult {
   readonly residual: PackedArray;
 }
 
+/** Positions of a run of the last block for a few rows only; longer prompts take the plain way, in chunks. */
+const TAIL_POSITIONS = 1024;
+
 /** A model ready to run: forward passes with any hook point read. The one user of the runtime; everything above asks it. */
 export class ModelRunner {
   private mean: Promise<Float32Array> | undefined;
@@ -55,6 +59,7 @@ export class ModelRunner {
     readonly files: WeightFiles,
     readonly pool: SessionPool,
     readonly blocks: BlockStack,
+    readonly tail: BlockTail,
     readonly finalNorm: FinalNorm,
     readonly unembedding: Unembedding,
   ) {}
@@ -76,6 +81,7 @@ export class ModelRunner {
       files,
       pool,
       blocks,
+      new BlockTail(config, weights, pool),
       finalNorm,
       new Unembedding(config, weights, pool, files),
     );
@@ -181,14 +187,37 @@ export class ModelRunner {
     tokens: readonly ArrayLike<number>[],
     options: RunContext & { readonly positions?: readonly number[] | 'all'; readonly columns?: readonly number[] } = {},
   ): Promise<PackedArray> {
-    const { signal, onProgress, columns } = options;
-    const { residual } = await this.run(tokens, { signal, onProgress });
-    const [batch, length, dModel] = residual.dims;
+    const length = checkTokens(this.config, tokens);
     const positions = options.positions === 'all' ? undefined : (options.positions ?? [-1]);
     const rows = checkPositions(positions, length);
-    const picked = pickRows(residual.data, batch, length, dModel, rows);
-    const logits = await this.unembedding.logits(this.finalNorm.apply(picked), columns, signal);
-    return { dims: [batch, rows.length, logits.dims[1]], data: logits.data };
+    const residual = await this.finalResidual(tokens, rows, options);
+    const logits = await this.unembedding.logits(this.finalNorm.apply(residual), options.columns, options.signal);
+    return { dims: [tokens.length, rows.length, logits.dims[1]], data: logits.data };
+  }
+
+  /** resid_post of the last layer at `rows`, `[batch, rows, d_model]`. For few rows the last block computes only those. */
+  private async finalResidual(
+    tokens: readonly ArrayLike<number>[],
+    rows: Int32Array,
+    { signal, onProgress }: RunContext,
+  ): Promise<Float32Array> {
+    const { nLayers, dModel } = this.config;
+    const [batch, length] = [tokens.length, tokens[0].length];
+    const few = rows.length * 4 <= length && length <= TAIL_POSITIONS;
+    if (!few) {
+      const { residual } = await this.run(tokens, { signal, onProgress });
+      return pickRows(residual.data, batch, length, dModel, rows);
+    }
+    const before = (await this.run(tokens, { signal, onProgress, toLayer: nLayers - 1 })).residual.data;
+    const result = new Float32Array(batch * rows.length * dModel);
+    const step = Math.max(1, Math.floor(TAIL_POSITIONS / length));
+    for (let first = 0; first < batch; first += step) {
+      const items = Math.min(step, batch - first);
+      const x = before.subarray(first * length * dModel, (first + items) * length * dModel);
+      const block = { x, items, count: length, start: 0, past: NO_KEYS_VALUES };
+      result.set(await this.tail.run(nLayers - 1, block, [...rows], signal), first * rows.length * dModel);
+    }
+    return result;
   }
 
   /**

@@ -1,4 +1,5 @@
 import { MechanistError } from '../../shared/errors.ts';
+import type { Output } from './sessionPool.ts';
 
 /** Whether there is no NaN and no infinity. */
 export function allFinite(values: ArrayLike<number>): boolean {
@@ -25,4 +26,11 @@ export function nonFiniteError(hook: string, values: ArrayLike<number>, edited =
         `The activations become ${kind} at ${hook}. The weights of this model are damaged or overflow float32; verify the model or add it again.`,
         { hook },
       );
+}
+
+/** The numbers of an output. @throws MechanistError `model-corrupt` when one is not finite, naming `hook` */
+export function finiteNumbers({ data }: Output, hook: string): Float32Array {
+  if (!(data instanceof Float32Array)) throw new Error('Expected a float32 output.');
+  if (!allFinite(data)) throw nonFiniteError(hook, data);
+  return data;
 }

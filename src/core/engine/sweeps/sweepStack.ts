@@ -1,33 +1,20 @@
-import type { Tensor } from 'onnxruntime-node';
 import type { ModelConfig } from '../../models/modelConfig.ts';
 import { AttentionInputs } from '../attentionInputs.ts';
-import type { KeysValues } from '../keysValues.ts';
+import { type BlockRows, maskRows } from '../blockTail.ts';
 import type { ModelRunner, RunContext } from '../modelRunner.ts';
-import { allFinite, nonFiniteError } from '../nonFinite.ts';
-import { type Feeds, floatTensor, integerTensor, type Output, type SessionKind } from '../sessionPool.ts';
+import { finiteNumbers } from '../nonFinite.ts';
+import { type Feeds, floatTensor, integerTensor, type SessionKind } from '../sessionPool.ts';
+import { TAIL_INPUTS } from '../tailGraph.ts';
 import { buildAttendGraph } from './attendGraph.ts';
 import { buildHeadDeltaGraph } from './headDeltaGraph.ts';
 import { buildMlpGraph } from './mlpGraph.ts';
 import { buildProjectGraph } from './projectGraph.ts';
-import { buildTailGraph, TAIL_INPUTS } from './tailGraph.ts';
-
-/** New positions of some items, for one block. */
-export interface BlockRows {
-  /** resid_pre `[items, count, d_model]` */
-  readonly x: Float32Array;
-  readonly items: number;
-  readonly count: number;
-  /** Absolute position of the first; `past` holds those before it. */
-  readonly start: number;
-  readonly past: KeysValues;
-}
 
 /** The parts of blocks that sweeps run. Their weights stay in the file's pages: only whole blocks are worth a packed copy. */
 export class SweepStack {
   readonly config: ModelConfig;
   private readonly inputs: AttentionInputs;
   private readonly mlpKind: SessionKind;
-  private readonly tailKind: SessionKind;
   private readonly projectKind: SessionKind;
   private readonly deltaKinds = new Map<number, SessionKind>();
   private readonly attendKinds = new Map<number, SessionKind>();
@@ -45,11 +32,6 @@ export class SweepStack {
       name: 'sweep projections',
       packed: false,
       build: (layer) => buildProjectGraph(config, weights.blocks[layer], layer),
-    };
-    this.tailKind = {
-      name: 'sweep tail',
-      packed: false,
-      build: (layer) => buildTailGraph(config, weights.blocks[layer], layer),
     };
   }
 
@@ -114,7 +96,7 @@ export class SweepStack {
       mask: maskRows(mask, rows),
     };
     const result = await this.runner.pool.run(this.attendKind(heads), 0, feeds, ['z'], context);
-    return floats(result.z, `blocks.${layer}.attn.hook_z`);
+    return finiteNumbers(result.z, `blocks.${layer}.attn.hook_z`);
   }
 
   /** Rotated queries and keys, and values, of all heads, for whole prompts: each `[items, pos, heads · d_head]`. */
@@ -129,7 +111,7 @@ export class SweepStack {
     const { [TAIL_INPUTS.mask]: _mask, ...angles } = this.inputs.feeds(layer, 0, count);
     const feeds = { ...angles, x: floatTensor(x, [items, count, dModel]) };
     const result = await this.runner.pool.run(this.projectKind, layer, feeds, ['q', 'k', 'v'], context);
-    const of = (name: 'q' | 'k' | 'v') => floats(result[name], `blocks.${layer}.attn.hook_${name}`);
+    const of = (name: 'q' | 'k' | 'v') => finiteNumbers(result[name], `blocks.${layer}.attn.hook_${name}`);
     return { q: of('q'), k: of('k'), v: of('v') };
   }
 
@@ -147,32 +129,15 @@ export class SweepStack {
   }
 
   /** resid_post at some of the new positions only, `[items, rows, d_model]`. `rows`: indices into the new positions. */
-  async tail(layer: number, block: BlockRows, rows: readonly number[], context: RunContext): Promise<Float32Array> {
-    const { dModel, dHead, nKeyValueHeads } = this.config;
-    const { x, items, count, start, past } = block;
-    const { [TAIL_INPUTS.mask]: mask, ...angles } = this.inputs.feeds(layer, start, count);
-    const pastDims = [past.batch, nKeyValueHeads, past.length, dHead];
-    const feeds: Feeds = {
-      ...angles,
-      [TAIL_INPUTS.x]: floatTensor(x, [items, count, dModel]),
-      [TAIL_INPUTS.mask]: maskRows(mask, rows),
-      [TAIL_INPUTS.rows]: integerTensor(rows),
-      [TAIL_INPUTS.pastKeys]: floatTensor(past.keys, pastDims),
-      [TAIL_INPUTS.pastValues]: floatTensor(past.values, pastDims),
-    };
-    return await this.one(this.tailKind, layer, feeds, 'y', `blocks.${layer}.hook_resid_post`, context);
+  tail(layer: number, block: BlockRows, rows: readonly number[], context: RunContext): Promise<Float32Array> {
+    return this.runner.tail.run(layer, block, rows, context.signal);
   }
 
   /** Frees the graphs; the stack can be used again. */
   async release(): Promise<void> {
-    const { pool } = this.runner;
-    for (const kind of [
-      this.mlpKind,
-      this.tailKind,
-      this.projectKind,
-      ...this.deltaKinds.values(),
-      ...this.attendKinds.values(),
-    ])
+    const { pool, tail } = this.runner;
+    await tail.release();
+    for (const kind of [this.mlpKind, this.projectKind, ...this.deltaKinds.values(), ...this.attendKinds.values()])
       await pool.release(kind);
   }
 
@@ -185,24 +150,6 @@ export class SweepStack {
     hook: string,
     { signal }: RunContext,
   ): Promise<Float32Array> {
-    return floats((await this.runner.pool.run(kind, layer, feeds, [output], { signal }))[output], hook);
+    return finiteNumbers((await this.runner.pool.run(kind, layer, feeds, [output], { signal }))[output], hook);
   }
-}
-
-/** The numbers of an output. @throws MechanistError `model-corrupt` when one is not finite, naming its hook */
-function floats({ data }: Output, hook: string): Float32Array {
-  if (!(data instanceof Float32Array)) throw new Error('Expected a float32 output.');
-  if (!allFinite(data)) throw nonFiniteError(hook, data);
-  return data;
-}
-
-/** Some rows of a mask `[1, 1, rows, keys]`. */
-function maskRows(mask: Tensor, rows: readonly number[]): Tensor {
-  const keys = mask.dims[3];
-  const all = mask.data as Float32Array;
-  const some = new Float32Array(rows.length * keys);
-  rows.forEach((row, i) => {
-    some.set(all.subarray(row * keys, (row + 1) * keys), i * keys);
-  });
-  return floatTensor(some, [1, 1, rows.length, keys]);
 }

@@ -1,8 +1,8 @@
-import type { ModelConfig } from '../../models/modelConfig.ts';
-import type { BlockWeights, LinearWeights } from '../../models/modelWeights.ts';
-import { attend, BLOCK_INPUTS, queryKeyValue, rotate, withPast } from '../blockGraph.ts';
-import { GraphBuilder, type GraphBytes, MICROSOFT } from '../graphBuilder.ts';
-import { mlp } from '../mlpFormula.ts';
+import type { ModelConfig } from '../models/modelConfig.ts';
+import type { BlockWeights, LinearWeights } from '../models/modelWeights.ts';
+import { attend, BLOCK_INPUTS, queryKeyValue, rotate, withPast } from './blockGraph.ts';
+import { GraphBuilder, type GraphBytes, MICROSOFT } from './graphBuilder.ts';
+import { mlp } from './mlpFormula.ts';
 
 /** Inputs of a tail graph beside those of a block; `mask` has one row for each row of `rows`. */
 export const TAIL_INPUTS = { ...BLOCK_INPUTS, rows: 'rows' } as const;
