@@ -75,7 +75,11 @@ async function pick(question: string, row: string): Promise<string[]> {
   const rows = page.locator('.quick-input-list .monaco-list-row');
   const texts = await rows.allTextContents();
   await input.fill(row);
-  await workbench.until(`the row ${row}`, async () => ((await rows.count()) === 1 ? true : null));
+  // The filter follows the typing a moment later.
+  await workbench.until(`the row ${row}`, async () => {
+    const first = await rows.first().textContent();
+    return first?.includes(row) && (await rows.count()) < texts.length ? true : null;
+  });
   await page.keyboard.press('Enter');
   return texts;
 }
