@@ -9,13 +9,13 @@
  * whatever else the machine does falls on all of them alike; ratios are taken inside a round, and their median is given.
  * Exit code 1 when the engines disagree or the memory bound is broken. See README.md for the installation.
  */
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
+import { LineEngine } from './lineEngine.mjs';
 import { environmentOf, markdown, median } from './report.mjs';
 
 const HERE = import.meta.dirname;
@@ -64,53 +64,6 @@ function makeModels() {
   if (made.status !== 0) throw new Error('bench: makeModels.py failed; is bench/requirements.txt installed?');
 }
 
-/** A process that answers one JSON line to each. */
-class Engine {
-  constructor(name, command, commandArgs) {
-    this.name = name;
-    this.startedAt = performance.now();
-    this.child = spawn(command, commandArgs, { cwd: ROOT, stdio: ['pipe', 'pipe', 'inherit'] });
-    this.waiting = [];
-    this.lines = [];
-    this.ended = new Promise((resolve) => {
-      this.child.on('exit', (code) => {
-        for (const { reject } of this.waiting.splice(0)) reject(new Error(`${name} ended with code ${code}`));
-        resolve();
-      });
-    });
-    createInterface({ input: this.child.stdout }).on('line', (line) => {
-      if (!line.startsWith('{')) return;
-      const waiter = this.waiting.shift();
-      if (waiter) waiter.resolve(JSON.parse(line));
-      else this.lines.push(JSON.parse(line));
-    });
-  }
-
-  answer() {
-    const line = this.lines.shift();
-    if (line) return Promise.resolve(line);
-    return new Promise((resolve, reject) => this.waiting.push({ resolve, reject }));
-  }
-
-  /** Seconds from the start of the process to its first logits, with what it says of itself. */
-  async ready() {
-    const hello = await this.answer();
-    return { ...hello, wall_s: (performance.now() - this.startedAt) / 1000 };
-  }
-
-  async ask(request) {
-    this.child.stdin.write(`${JSON.stringify(request)}\n`);
-    const answer = await this.answer();
-    if (answer.error) throw new Error(`${this.name}: ${answer.error}`);
-    return answer;
-  }
-
-  async close() {
-    this.child.stdin.end();
-    await this.ended;
-  }
-}
-
 const MODELS = {
   'random GPT-2 small': {
     peer: join(args.work, 'random-gpt2'),
@@ -123,7 +76,7 @@ const MODELS = {
 function start(kind, model, threads, oursFile) {
   const n = String(threads);
   if (kind === 'ours') {
-    return new Engine(kind, process.execPath, [
+    return new LineEngine(kind, process.execPath, [
       oursFile,
       '--model',
       model.ours,
@@ -133,7 +86,15 @@ function start(kind, model, threads, oursFile) {
       n,
     ]);
   }
-  return new Engine(kind, args.python, [join(HERE, 'peer.py'), '--api', kind, '--model', model.peer, '--threads', n]);
+  return new LineEngine(kind, args.python, [
+    join(HERE, 'peer.py'),
+    '--api',
+    kind,
+    '--model',
+    model.peer,
+    '--threads',
+    n,
+  ]);
 }
 
 /** Token ids from a seeded generator: every round has its own, so that no cache answers. */
