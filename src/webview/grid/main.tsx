@@ -1,9 +1,9 @@
 import { mountPanel } from '../figures/mountPanel.tsx';
 import '../panel.css';
 import './grid.css';
-import { App, type GridHostApi } from './App.tsx';
+import { App, type GridHost } from './App.tsx';
 
-declare function acquireVsCodeApi(): GridHostApi;
+declare function acquireVsCodeApi(): GridHost;
 
 const host = acquireVsCodeApi();
 

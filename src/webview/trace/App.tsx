@@ -1,19 +1,16 @@
 import type { VNode } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { FromTracePanel, ToTracePanel, TracePanelState } from '../../shared/tracePanelProtocol.ts';
+import type { FromTracePanel, TracePanelState } from '../../shared/tracePanelProtocol.ts';
 import { sameComponent } from '../../shared/traceSelection.ts';
+import { type Panel, type PanelHost, type PanelRules, useKeptScroll, usePanel } from '../figures/panelHost.ts';
 import type { Theme } from '../figures/theme.ts';
 import { TracePanel } from './TracePanel.tsx';
 import { exportMessage } from './traceExport.ts';
 import type { TraceActions } from './traceProps.ts';
 import { adoptState, neighbourHead, restoreView, selectionIn, type TraceView, withToken } from './viewState.ts';
 
-/** What VS Code gives a webview. */
-export interface HostApi {
-  postMessage(message: FromTracePanel): void;
-  getState(): unknown;
-  setState(state: TraceView): void;
-}
+/** The page's VS Code, as this panel uses it. */
+export type TraceHost = PanelHost<FromTracePanel, TraceView>;
 
 const empty: TracePanelState = {
   title: 'Trace',
@@ -28,41 +25,17 @@ const empty: TracePanelState = {
   selection: { token: null, component: null },
 };
 
+const rules: PanelRules<TracePanelState, TraceView> = { empty, restore: restoreView, adopt: adoptState };
+
 interface AppProps {
-  readonly host: HostApi;
+  readonly host: TraceHost;
   readonly theme: Theme;
   readonly width: number;
   readonly height: number;
 }
 
-/** Host state and the person's view, kept together so that one message changes both at once. */
-function useHostState(host: HostApi) {
-  const [all, setAll] = useState(() => ({ state: empty, view: restoreView(host.getState()) }));
-  const latest = useRef(all);
-  const put = (next: typeof all): void => {
-    latest.current = next;
-    host.setState(next.view);
-    setAll(next);
-  };
-  useEffect(() => {
-    const onMessage = ({ data }: MessageEvent<ToTracePanel | undefined>): void => {
-      if (data?.type !== 'state') return;
-      const { state, view } = latest.current;
-      put({ state: data.state, view: adoptState(view, state === empty ? null : state, data.state) });
-    };
-    window.addEventListener('message', onMessage);
-    host.postMessage({ type: 'ready' });
-    return () => window.removeEventListener('message', onMessage);
-  }, []);
-  const setView = (change: Partial<TraceView>): void => {
-    const { state, view } = latest.current;
-    put({ state, view: { ...view, ...change } });
-  };
-  return { ...all, latest, setView };
-}
-
 /** Tells the host which head is shown when nobody has chosen one, once a result, so that it computes the detail. */
-function useDefaultHead(host: HostApi, state: TracePanelState, view: TraceView): void {
+function useDefaultHead(host: TraceHost, state: TracePanelState, view: TraceView): void {
   const told = useRef('');
   useEffect(() => {
     if (state.document === null) return;
@@ -76,7 +49,7 @@ function useDefaultHead(host: HostApi, state: TracePanelState, view: TraceView):
 
 function useActions(
   props: AppProps,
-  api: ReturnType<typeof useHostState>,
+  api: Panel<TracePanelState, TraceView>,
   setProblem: (problem: string | null) => void,
 ): TraceActions {
   const { host } = props;
@@ -117,7 +90,7 @@ function useActions(
 const steps: Readonly<Record<string, -1 | 1>> = { ArrowUp: -1, ArrowLeft: -1, ArrowDown: 1, ArrowRight: 1 };
 
 /** Alt+↑/↓: next head by effect. Alt+←/→: next token. Anywhere in the panel. */
-function useShortcuts(api: ReturnType<typeof useHostState>, actions: TraceActions): void {
+function useShortcuts(api: Panel<TracePanelState, TraceView>, actions: TraceActions): void {
   useEffect(() => {
     const onKeyDown = (event: KeyboardEvent): void => {
       const step = steps[event.key];
@@ -139,32 +112,15 @@ function useShortcuts(api: ReturnType<typeof useHostState>, actions: TraceAction
   });
 }
 
-function useScroll(api: ReturnType<typeof useHostState>, ready: boolean): void {
-  useEffect(() => {
-    if (!ready) return;
-    window.scrollTo(0, api.latest.current.view.scroll);
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const onScroll = (): void => {
-      clearTimeout(timer);
-      timer = setTimeout(() => api.setView({ scroll: window.scrollY }), 200);
-    };
-    window.addEventListener('scroll', onScroll, { passive: true });
-    return () => {
-      clearTimeout(timer);
-      window.removeEventListener('scroll', onScroll);
-    };
-  }, [ready]);
-}
-
 /** The trace panel with its host: messages in, messages out, kept view. */
 export function App(props: AppProps): VNode {
-  const api = useHostState(props.host);
+  const api = usePanel(props.host, rules);
   const [problem, setProblem] = useState<string | null>(null);
   const actions = useActions(props, api, setProblem);
   const { state, view } = api;
   useDefaultHead(props.host, state, view);
   useShortcuts(api, actions);
-  useScroll(api, state.document !== null);
+  useKeptScroll(api, state.document !== null);
   return (
     <TracePanel
       state={state}

@@ -1,8 +1,8 @@
 import { mountPanel } from '../figures/mountPanel.tsx';
 import '../panel.css';
-import { App, type HostApi } from './App.tsx';
+import { App, type TraceHost } from './App.tsx';
 
-declare function acquireVsCodeApi(): HostApi;
+declare function acquireVsCodeApi(): TraceHost;
 
 const host = acquireVsCodeApi();
 

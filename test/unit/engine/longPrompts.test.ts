@@ -59,7 +59,9 @@ describe('a prompt longer than one run', () => {
     const document = await engine.trace(request);
     expect(document.tokens).toHaveLength(LENGTH);
     expect(document.tokensInText).toBe(LENGTH + 3);
-    expect(document.warnings).toEqual(["The prompt has 703 tokens; only the first 700 fit the model's context and are traced."]);
+    expect(document.warnings).toEqual([
+      "The prompt has 703 tokens; only the first 700 fit the model's context and are traced.",
+    ]);
     expect(engine.cache.bytes).toBe(0);
     const oracle = oracleRun(config, made.model.weights, IDS);
     const [first, second] = [...oracle.logits[LENGTH - 1]].sort((a, b) => b - a);
