@@ -75,7 +75,7 @@ export async function modelFolder(
 }
 
 /** `[rows, …]` in llama.cpp's order: row 2j + i of a head is row i · d_head / 2 + j of the original. */
-export function permuteRows(bytes: Uint8Array, rows: number, heads: number): Uint8Array {
+function permuteRows(bytes: Uint8Array, rows: number, heads: number): Uint8Array {
   const width = bytes.length / rows;
   const half = rows / heads / 2;
   const out = new Uint8Array(bytes.length);

@@ -132,7 +132,7 @@ export function queryHook({ positions }: ModelConfig): BlockHook {
 }
 
 /** Keys or values of the key-value head of each cell, `[cells, keys, d_head]`. */
-export function pickKeys(
+function pickKeys(
   run: BaseRun,
   layer: number,
   part: 'keys' | 'values',

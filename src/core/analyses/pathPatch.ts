@@ -30,7 +30,7 @@ async function senderDeltas(
 }
 
 /** Streams of run 1, in which every head but the sender writes what it writes in the base run. */
-export class SenderStreams {
+class SenderStreams {
   /** Cells whose sender lies below the present layer. */
   cells: CellRun[] = [];
   /** What differs from the base run's stream, `[cells, positions, d_model]`. */
