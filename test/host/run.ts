@@ -40,7 +40,12 @@ export async function run(): Promise<void> {
 }
 
 async function runSuite(result: HostResult): Promise<void> {
-  const mocha = new Mocha({ ui: 'bdd', timeout: 120_000, reporter: class {} as never });
+  const mocha = new Mocha({
+    ui: 'bdd',
+    timeout: 120_000,
+    reporter: class {} as never,
+    ...(process.env.TEST_HOST_GREP ? { grep: process.env.TEST_HOST_GREP } : {}),
+  });
   for (const name of readdirSync(__dirname).sort())
     if (name.endsWith('.test.cjs')) mocha.addFile(join(__dirname, name));
   await new Promise<void>((done) => {

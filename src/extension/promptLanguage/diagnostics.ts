@@ -23,6 +23,10 @@ export function publishDiagnostics(sessions: PromptSessions): vscode.Disposable 
         session.problems().map((problem) => toDiagnostic(document, problem)),
       );
     }),
-    vscode.workspace.onDidCloseTextDocument((document) => collection.delete(document.uri)),
+    vscode.workspace.onDidCloseTextDocument(({ uri }) => {
+      // A new file may have taken the name of an unsaved one before the old one is reported closed.
+      const taken = vscode.workspace.textDocuments.some((d) => !d.isClosed && d.uri.toString() === uri.toString());
+      if (!taken) collection.delete(uri);
+    }),
   );
 }

@@ -113,7 +113,8 @@ describe('a prompt file on the bundled model', () => {
     const keys = await at(2);
     assert.ok(keys.includes('observable') && keys.includes('position'), keys.join());
     assert.ok(!keys.includes('model'), 'model is there already');
-    assert.deepEqual((await at(3)).slice(0, 2), ['direct', 'occlusion']);
+    const methods = ['direct', 'gradient-times-input', 'integrated-gradients', 'occlusion'];
+    assert.deepEqual((await at(3)).slice(0, methods.length), methods);
     assert.match(await hoverOver(document, 'method'), /occlusion/);
   });
 
@@ -141,7 +142,7 @@ describe('a prompt file on the bundled model', () => {
     } finally {
       await settings.update('method', undefined, vscode.ConfigurationTarget.Global);
     }
-    await until('direct again', async () => (await hoverOver(document, 'nurse')).includes('frozen attention'));
+    await until('direct again', async () => (await hoverOver(document, 'nurse')).includes('attention and norm frozen'));
   });
 
   it('stands in for a model that is not here, says so, and offers the download', async () => {

@@ -13,17 +13,20 @@ export function extension(): vscode.Extension<MechanistApi> {
   return found;
 }
 
+/** How long an answer may take on a busy machine. */
+const TIMEOUT_MS = 60_000;
+
 /** Asks until the answer is neither null, undefined nor false. */
 export async function until<T>(
   what: string,
   ask: () => Promise<T | null | undefined | false> | T | null | undefined | false,
-  timeoutMs = 60_000,
+  instead: () => string = () => '',
 ): Promise<T> {
-  const deadline = Date.now() + timeoutMs;
+  const deadline = Date.now() + TIMEOUT_MS;
   for (;;) {
     const answer = await ask();
     if (answer !== null && answer !== undefined && answer !== false) return answer;
-    if (Date.now() > deadline) throw new Error(`Not within ${timeoutMs / 1000} s: ${what}`);
+    if (Date.now() > deadline) throw new Error(`Not within ${TIMEOUT_MS / 1000} s: ${what}; ${instead()}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
@@ -80,7 +83,11 @@ export function diagnostics(document: vscode.TextDocument): vscode.Diagnostic[] 
 
 /** The diagnostic with a code, once it is there. */
 export function diagnostic(document: vscode.TextDocument, code: string): Promise<vscode.Diagnostic> {
-  return until(`a diagnostic ${code}`, () => diagnostics(document).find((d) => d.code === code));
+  return until(
+    `a diagnostic ${code}`,
+    () => diagnostics(document).find((d) => d.code === code),
+    () => `there are ${JSON.stringify(diagnostics(document).map((d) => d.message))}`,
+  );
 }
 
 export async function quickFixes(document: vscode.TextDocument, range: vscode.Range): Promise<vscode.CodeAction[]> {
