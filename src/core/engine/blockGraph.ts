@@ -1,7 +1,6 @@
 import type { ModelConfig, RotaryPositions } from '../models/modelConfig.ts';
 import type { BlockWeights } from '../models/modelWeights.ts';
 import { GraphBuilder, type GraphBytes, MICROSOFT } from './graphBuilder.ts';
-import { type BlockHook, hookExists } from './hookPoints.ts';
 import { HookReader, type HookSink, passHook, passNorm } from './hookSink.ts';
 import { mlp } from './mlpFormula.ts';
 
@@ -22,31 +21,6 @@ export const BLOCK_INPUTS = {
 
 /** Outputs of a block graph: resid_post, and keys (rotated) and values of the new positions `[batch, kvHead, new, d_head]`. */
 export const BLOCK_OUTPUTS = { y: 'y', keys: 'keys', values: 'values' } as const;
-
-/** Hooks that a block graph can return. resid_pre and resid_post are its input and output; results need W_O by head. */
-export function graphHooks(config: ModelConfig): BlockHook[] {
-  const hooks: readonly BlockHook[] = [
-    'ln1.hook_scale',
-    'ln1.hook_normalized',
-    'attn.hook_q',
-    'attn.hook_k',
-    'attn.hook_v',
-    'attn.hook_rot_q',
-    'attn.hook_rot_k',
-    'attn.hook_attn_scores',
-    'attn.hook_pattern',
-    'attn.hook_z',
-    'hook_attn_out',
-    'hook_resid_mid',
-    'ln2.hook_scale',
-    'ln2.hook_normalized',
-    'mlp.hook_pre',
-    'mlp.hook_pre_linear',
-    'mlp.hook_post',
-    'hook_mlp_out',
-  ];
-  return hooks.filter((hook) => hookExists({ kind: 'block', layer: 0, hook }, config));
-}
 
 /** q, k, v as `[batch, new, head, d_head]`. */
 export function queryKeyValue(

@@ -2,9 +2,9 @@ import type { ModelConfig } from '../models/modelConfig.ts';
 import type { ModelWeights } from '../models/modelWeights.ts';
 import { ActivationReads, rowsOfTile, type Tile, type TileRows } from './activationReads.ts';
 import { AttentionInputs } from './attentionInputs.ts';
-import { BLOCK_INPUTS, BLOCK_OUTPUTS, buildBlockGraph, graphHooks } from './blockGraph.ts';
+import { BLOCK_INPUTS, BLOCK_OUTPUTS, buildBlockGraph } from './blockGraph.ts';
 import { buildHeadResultGraph } from './headResultGraph.ts';
-import type { BlockHook } from './hookPoints.ts';
+import { type BlockHook, graphHooks } from './hookPoints.ts';
 import { rowsInput } from './hookSink.ts';
 import {
   concatenate,

@@ -65,6 +65,16 @@ export function hookExists(point: HookPoint, config: ModelConfig): boolean {
   }
 }
 
+/** Hooks that lie outside of a block's graph: its input, its output, and head results, which need W_O by head. */
+const OUTSIDE_GRAPH: readonly BlockHook[] = ['hook_resid_pre', 'attn.hook_result', 'hook_resid_post'];
+
+/** Hooks inside the graph of a block: what it can return, and what its backward graph returns the gradient of. */
+export function graphHooks(config: ModelConfig): BlockHook[] {
+  return BLOCK_HOOKS.filter(
+    (hook) => !OUTSIDE_GRAPH.includes(hook) && hookExists({ kind: 'block', layer: 0, hook }, config),
+  );
+}
+
 /** Sizes of the axes after `[batch, pos]`; attention scores and patterns are `[batch, head, query, key]` instead. */
 export function innerDims(hook: BlockHook, config: ModelConfig): readonly number[] {
   switch (hook) {

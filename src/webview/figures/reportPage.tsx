@@ -23,8 +23,8 @@ interface ReportParts {
   /** SVG text of the figures: in colour, and for print. */
   readonly screen: string;
   readonly print: string;
-  /** What the result is made of. */
-  readonly facts: ComponentChildren;
+  /** What the result is made of: name and value. */
+  readonly facts: readonly (readonly [string, string])[];
   readonly tables: ComponentChildren;
 }
 
@@ -43,7 +43,14 @@ export function reportPage(parts: ReportParts): string {
       <div class="screen" dangerouslySetInnerHTML={{ __html: parts.screen }} />
       <div class="print" dangerouslySetInnerHTML={{ __html: print }} />
       <h2>What this is made of</h2>
-      {facts}
+      <dl>
+        {facts.map(([name, value]) => (
+          <>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </>
+        ))}
+      </dl>
       <h2>Numbers</h2>
       {tables}
     </body>,

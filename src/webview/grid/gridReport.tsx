@@ -1,4 +1,3 @@
-import type { VNode } from 'preact';
 import { count } from '../../shared/format.ts';
 import { DataTable, type TableModel } from '../figures/DataTable.tsx';
 import { inlineSvg, reportPage } from '../figures/reportPage.tsx';
@@ -8,11 +7,10 @@ import { cellsTable, itemsTable, largestTable } from './gridTables.ts';
 import { subtitleOf, titleOf } from './gridText.ts';
 import { chosenIn } from './gridView.ts';
 
-function Facts({ shown }: { shown: GridExport }): VNode {
-  const { document } = shown;
+function factsOf(document: GridExport['document']): readonly (readonly [string, string])[] {
   const { provenance, request, cost } = document;
   const { prompts, ...asked } = request;
-  const facts: readonly (readonly [string, string])[] = [
+  return [
     ['request', JSON.stringify(asked)],
     ['intervention', document.intervention],
     ['method', document.method],
@@ -26,16 +24,6 @@ function Facts({ shown }: { shown: GridExport }): VNode {
     ['arithmetic', `${provenance.dtype}, weights as stored`],
     ['Mechanist', `${provenance.mechanistVersion}, result #${provenance.hash}`],
   ];
-  return (
-    <dl>
-      {facts.map(([name, value]) => (
-        <>
-          <dt>{name}</dt>
-          <dd>{value}</dd>
-        </>
-      ))}
-    </dl>
-  );
 }
 
 /** A page of its own: figures, every number, provenance; nothing is loaded, no scripts. Prints without fills. */
@@ -55,7 +43,7 @@ export function gridReport(shown: GridExport): string {
     warnings: document.warnings,
     screen: inlineSvg(gridSvg({ ...wide, theme })),
     print: inlineSvg(gridSvg({ ...wide, theme: plainTheme('highContrastLight') })),
-    facts: <Facts shown={shown} />,
+    facts: factsOf(document),
     tables: tables.map((table) => <DataTable key={table.id} theme={theme} table={table} sort={null} />),
   });
 }

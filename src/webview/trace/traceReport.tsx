@@ -1,4 +1,3 @@
-import type { VNode } from 'preact';
 import { DataTable, type TableModel } from '../figures/DataTable.tsx';
 import { inlineSvg, reportPage } from '../figures/reportPage.tsx';
 import { plainTheme } from '../figures/theme.ts';
@@ -7,10 +6,9 @@ import { componentsTable, lensTable, ovTable, sourcesTable, tokensTable } from '
 import { readToken, subtitleOf, titleOf } from './traceText.ts';
 import { selectionIn } from './viewState.ts';
 
-function Facts({ shown }: { shown: TraceShown }): VNode {
-  const { document } = shown;
+function factsOf(document: TraceShown['document']): readonly (readonly [string, string])[] {
   const { provenance } = document;
-  const facts: readonly (readonly [string, string])[] = [
+  return [
     ['prompt', document.prompt],
     [
       'observable',
@@ -26,16 +24,6 @@ function Facts({ shown }: { shown: TraceShown }): VNode {
     ['arithmetic', `${provenance.dtype}, weights as stored`],
     ['Mechanist', `${provenance.mechanistVersion}, result #${provenance.hash}`],
   ];
-  return (
-    <dl>
-      {facts.map(([name, value]) => (
-        <>
-          <dt>{name}</dt>
-          <dd>{value}</dd>
-        </>
-      ))}
-    </dl>
-  );
 }
 
 /** A page of its own: figures, every number, provenance; nothing is loaded, no scripts. Prints without fills. */
@@ -60,7 +48,7 @@ export function traceReport(shown: TraceShown): string {
     warnings: document.warnings,
     screen: inlineSvg(traceSvg({ ...wide, theme })),
     print: inlineSvg(traceSvg({ ...wide, theme: plainTheme('highContrastLight') })),
-    facts: <Facts shown={shown} />,
+    facts: factsOf(document),
     tables: tables.map((table) => <DataTable key={table.id} theme={theme} table={table} sort={null} />),
   });
 }

@@ -2,7 +2,7 @@ import type { ModelConfig } from '../../models/modelConfig.ts';
 import type { BlockWeights, TensorLocation } from '../../models/modelWeights.ts';
 import { BLOCK_INPUTS, BLOCK_OUTPUTS, blockForward } from '../blockGraph.ts';
 import type { GraphBytes } from '../graphBuilder.ts';
-import { type BlockHook, hookExists, innerDims, isAttentionMap } from '../hookPoints.ts';
+import { type BlockHook, graphHooks, innerDims, isAttentionMap } from '../hookPoints.ts';
 import { type HookSink, rowsInput } from '../hookSink.ts';
 import { GradientGraph } from './gradientGraph.ts';
 import { VjpRules } from './vjpRules.ts';
@@ -24,31 +24,6 @@ export const BACKWARD_INPUTS = { dy: 'd.y', dKeys: 'd.keys', dValues: 'd.values'
 
 /** Outputs: the gradient at resid_pre, and at past keys and values, each of the shape of what it belongs to. */
 export const BACKWARD_OUTPUTS = { dx: 'd.x', dPastKeys: 'd.past.keys', dPastValues: 'd.past.values' } as const;
-
-/** Hooks whose gradient a backward graph returns. Those of the residual stream and of head results are made from them. */
-export function backwardHooks(config: ModelConfig): BlockHook[] {
-  const hooks: readonly BlockHook[] = [
-    'ln1.hook_scale',
-    'ln1.hook_normalized',
-    'attn.hook_q',
-    'attn.hook_k',
-    'attn.hook_v',
-    'attn.hook_rot_q',
-    'attn.hook_rot_k',
-    'attn.hook_attn_scores',
-    'attn.hook_pattern',
-    'attn.hook_z',
-    'hook_attn_out',
-    'hook_resid_mid',
-    'ln2.hook_scale',
-    'ln2.hook_normalized',
-    'mlp.hook_pre',
-    'mlp.hook_pre_linear',
-    'mlp.hook_post',
-    'hook_mlp_out',
-  ];
-  return hooks.filter((hook) => hookExists({ kind: 'block', layer: 0, hook }, config));
-}
 
 /** Name of the output that holds the gradient at a hook. */
 export function hookGradient(hook: BlockHook): string {
@@ -182,7 +157,7 @@ export function buildBackwardGraph(
     onNormScale: (normed, gradient) => own.scales.set(normed, gradient),
   });
   graph.differentiate(seeds, roots, rules.apply, stopsOf(freeze, own.hooks.tensors));
-  for (const hook of backwardHooks(config)) own.emitHook(hook);
+  for (const hook of graphHooks(config)) own.emitHook(hook);
   own.emit(BLOCK_INPUTS.x, BACKWARD_OUTPUTS.dx, ['batch', 'new', config.dModel]);
   if (chunked) {
     own.emit(BLOCK_INPUTS.pastKeys, BACKWARD_OUTPUTS.dPastKeys, past);

@@ -3,7 +3,7 @@ import type { ModelWeights, TensorLocation } from '../../models/modelWeights.ts'
 import { ActivationReads, type ReadPlan, rowsOfTile, type Tile } from '../activationReads.ts';
 import { AttentionInputs } from '../attentionInputs.ts';
 import { BLOCK_INPUTS } from '../blockGraph.ts';
-import type { BlockHook } from '../hookPoints.ts';
+import { type BlockHook, graphHooks } from '../hookPoints.ts';
 import { rowsInput } from '../hookSink.ts';
 import { firstPositions, type KeysValues, putRows, takeRows } from '../keysValues.ts';
 import { allFinite, nonFiniteError } from '../nonFinite.ts';
@@ -18,7 +18,6 @@ import {
 import {
   BACKWARD_INPUTS,
   BACKWARD_OUTPUTS,
-  backwardHooks,
   buildBackwardGraph,
   type FreezablePart,
   hookGradient,
@@ -94,7 +93,7 @@ export class BackwardStack {
     private readonly maxScores: number,
   ) {
     this.inputs = new AttentionInputs(config);
-    this.hooks = backwardHooks(config);
+    this.hooks = graphHooks(config);
   }
 
   /** One kind of graph for each set of weights, and for whole or chunked prompts. Left unpacked: see `SessionKind`. */

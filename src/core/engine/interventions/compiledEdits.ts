@@ -1,8 +1,7 @@
 import type { ModelConfig } from '../../models/modelConfig.ts';
 import type { ModelWeights } from '../../models/modelWeights.ts';
 import type { Tile } from '../activationReads.ts';
-import { graphHooks } from '../blockGraph.ts';
-import { type BlockHook, type GlobalHook, hookName } from '../hookPoints.ts';
+import { type BlockHook, type GlobalHook, graphHooks, hookName } from '../hookPoints.ts';
 import { type Feeds, floatTensor, integerTensor, type SessionKind, type SessionPool } from '../sessionPool.ts';
 import type { LayerEdits } from '../stackPass.ts';
 import { applyEdits, type Part, partOf } from './applyEdits.ts';
