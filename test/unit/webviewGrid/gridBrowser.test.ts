@@ -141,11 +141,11 @@ describe.skipIf(executable === null)(`heat-map panel in a browser${reason}`, () 
     const panel = await open('light', 1070, gridState(makeGrid()));
     const { page, send } = panel;
     await send(states.compared);
-    expect(await page.getByRole('radio', { name: 'Difference' }).isChecked()).toBe(true);
+    await expect.poll(() => page.getByRole('radio', { name: 'Difference' }).isChecked()).toBe(true);
     await page.getByText('This', { exact: true }).click();
     await page.getByText('By size').click();
     await page.getByRole('slider').fill('60');
-    expect(await panel.kept()).toMatchObject({ side: 'this', order: 'size', threshold: 0.6 });
+    await expect.poll(() => panel.kept()).toMatchObject({ side: 'this', order: 'size', threshold: 0.6 });
     await page.getByRole('button', { name: 'Export' }).click();
     await page.getByRole('menuitem', { name: 'PNG' }).click();
     await expect.poll(() => sent(panel)).toContainEqual(expect.objectContaining({ type: 'export', format: 'png' }));
