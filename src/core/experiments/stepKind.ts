@@ -1,0 +1,70 @@
+import type { CircuitEvaluation, CircuitFile } from '../../shared/circuit.ts';
+import type { Picture } from '../../shared/figures.ts';
+import type { TaskSet } from '../../shared/taskSet.ts';
+import type { AnalysisContext } from '../analyses/analysisContext.ts';
+import type { ClimbContext } from '../engine/sweeps/climb.ts';
+
+/** What a step of an experiment works with. */
+export interface StepContext extends AnalysisContext, ClimbContext {
+  readonly task: TaskSet;
+  /** The experiment's seed; a step derives its own streams from it. */
+  readonly seed: number;
+  /** Bytes of activations that may be held at once. */
+  readonly memoryBytes: number;
+  /** A circuit that the experiment names: a file beside it (`acronyms.circuit.json`), or the circuit an earlier step found. */
+  readonly circuit: (name: string) => CircuitFile;
+}
+
+/** An independent piece of a step. Its id depends on the experiment, the data and the model only. */
+export interface StepCell {
+  /** `L3/cur:L2`: letters, digits and `.:/@+-`. */
+  readonly id: string;
+  /** About how many forward passes of the data it costs: for time left and for fair shares. */
+  readonly passes: number;
+}
+
+/** What a cell leaves: JSON values only, numbers as float64. */
+export type CellResult = Readonly<Record<string, unknown>>;
+
+/** A step put together from its cells. */
+export interface StepResult {
+  readonly title: string;
+  readonly subtitle: string;
+  readonly pictures: readonly Picture[];
+  /** Named numbers that `expect:` refers to: `L3.8.11`. */
+  readonly values: Readonly<Record<string, number>>;
+  readonly warnings: readonly string[];
+  /** What stood in for what was ablated, in words; `none`. */
+  readonly ablation: string;
+  /** A circuit that the step found or evaluated. */
+  readonly circuit?: CircuitFile;
+  readonly evaluation?: CircuitEvaluation;
+}
+
+/** A JSON Schema of the step's parameters: completion, hover and diagnostics come from it. */
+export interface ParamsSchema {
+  readonly type: 'object';
+  readonly description: string;
+  readonly properties: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  readonly required?: readonly string[];
+  readonly additionalProperties: false;
+}
+
+/** An analysis as a step of an experiment. Params have passed the schema; what it cannot check, `cells` refuses. */
+export interface StepKind<P = Readonly<Record<string, unknown>>> {
+  /** `patch-residual`: the key under which a step names it. */
+  readonly name: string;
+  readonly params: ParamsSchema;
+  /**
+   * The step's cells in a fixed order. No forward passes.
+   * @throws MechanistError `bad-input` when the parameters do not fit the data or the model
+   */
+  readonly cells: (context: StepContext, params: P) => readonly StepCell[];
+  /** Runs one cell; does not depend on which others ran before, or where. @throws MechanistError `cancelled` and others */
+  readonly run: (context: StepContext, params: P, cell: StepCell) => Promise<CellResult>;
+  /**
+   * Puts finished cells together; some may be missing, which leaves null in the pictures. Cheap: no forward passes.
+   * Equal cells give equal results, whoever ran them.
+   */
+  readonly assemble: (context: StepContext, params: P, results: ReadonlyMap<string, CellResult>) => StepResult;
+}
