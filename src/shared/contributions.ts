@@ -1,5 +1,6 @@
 import type { AblateRequest, GridDocument, PatchRequest, PathPatchRequest } from './gridDocument.ts';
 import type { GridPlace } from './gridPanelProtocol.ts';
+import type { MetricSpec } from './metric.ts';
 import type { AttributionMethod } from './traceDocument.ts';
 
 /**
@@ -27,6 +28,8 @@ export interface SweepTarget extends PromptTarget {
   /** Every prompt of the file, or the one named by `prompt`. */
   readonly prompts?: 'all' | 'one';
   readonly method?: GridDocument['method'];
+  /** `usual`: a logit difference where the observable has foils, else the log-probability. */
+  readonly metric?: MetricSpec | 'usual';
   /** Of several tokens with a positive weight, the one that is the answer. */
   readonly answer?: string;
 }

@@ -130,6 +130,8 @@ describe('Mechanist: Ablate', () => {
     await pick('What stands in for it', 'Zero');
     const methods = await pick('How the cells are computed', 'Exact');
     expect(methods.join('\n')).toMatch(/Screened[\s\S]*Attribution/);
+    const metrics = await pick('What is measured', 'Logit difference');
+    expect(metrics[0]).toMatch(/Logit difference.*as usual/);
     frame = await finished('Every head');
     const expected = byCommandLine('ablate', '--prompt', clean, '--sites', 'heads', '--mode', 'zero');
     expectChanges(await changes(frame), expected, expected.clean);
@@ -182,6 +184,7 @@ describe('Mechanist: Patch Activations', () => {
     expect(sites[0]).toMatch(/at most \d+ forward passes/);
     await pick('In which direction', 'Denoising');
     await pick('How the cells are computed', 'Exact');
+    await pick('What is measured', 'Logit difference');
     const frame = await finished('resid_pre by position');
     const expected = byCommandLine('patch', '--clean', clean, '--corrupted', corrupted, '--site', 'resid_pre');
     expectChanges(await changes(frame), expected, expected.corrupted ?? Number.NaN);

@@ -6,7 +6,7 @@ import { type BlockHook, isAttentionMap } from '../engine/hookPoints.ts';
 import type { ModelRunner, RunContext } from '../engine/modelRunner.ts';
 import type { Kept } from '../engine/sweeps/baseRun.ts';
 import type { SweepItem } from '../tasks/gridRequest.ts';
-import { isDifferentiable, type LogitsRow } from '../tasks/metrics.ts';
+import { type LogitsRow, whyNoEstimate } from '../tasks/metrics.ts';
 import type { Group } from './gridGroups.ts';
 import type { GroupRuns } from './gridPlan.ts';
 
@@ -34,18 +34,13 @@ export function backwardOf(runner: ModelRunner): Backward {
 
 /** @throws MechanistError `bad-input` for a metric that has nothing to follow */
 export function checkFirstOrder(metric: MetricSpec, base: 'clean' | 'corrupted'): void {
-  if (!isDifferentiable(metric)) {
-    throw new MechanistError(
-      'bad-input',
-      `The metric ${metric.kind} has no gradient: choose another, or run the exact sweep.`,
-    );
-  }
-  if (metric.kind === 'kl' && base === 'clean') {
-    throw new MechanistError(
-      'bad-input',
-      'The divergence from the clean run is 0 and flat at the clean run, so that a first-order estimate says nothing. Choose another metric, denoising, or the exact sweep.',
-    );
-  }
+  const why = whyNoEstimate(metric, base);
+  if (why === null) return;
+  const instead = metric.kind === 'kl' ? 'another metric, denoising,' : 'another metric';
+  throw new MechanistError(
+    'bad-input',
+    `There is no first-order estimate: ${why}. Choose ${instead} or the exact sweep.`,
+  );
 }
 
 /** Where the entries of one item's activation belong: `[outer, columns, inner]` summed over outer and inner. */

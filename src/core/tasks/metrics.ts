@@ -22,6 +22,18 @@ export function isDifferentiable(metric: MetricSpec): boolean {
   return metric.kind !== 'rank';
 }
 
+/**
+ * Why a metric has no first-order estimate at a run, as a clause; null where it has one.
+ * @param base the run whose gradient is taken
+ */
+export function whyNoEstimate(metric: MetricSpec, base: 'clean' | 'corrupted'): string | null {
+  if (!isDifferentiable(metric)) return `the metric ${metric.kind} has no gradient`;
+  if (metric.kind === 'kl' && base === 'clean') {
+    return 'the divergence from the clean run is 0 and flat at the clean run';
+  }
+  return null;
+}
+
 /** Columns of the unembedding that the metric reads, ascending, each once; null when it needs them all. */
 export function neededColumns(metric: MetricSpec, targets: readonly AnswerTarget[]): readonly number[] | null {
   if (needsWholeRow(metric)) return null;

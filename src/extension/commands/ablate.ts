@@ -4,6 +4,7 @@ import { MechanistError } from '../../shared/errors.ts';
 import { count } from '../../shared/format.ts';
 import type { AblateRequest } from '../../shared/gridDocument.ts';
 import type { CommandContext } from './commandContext.ts';
+import { askMetric } from './metricStep.ts';
 import {
   ask,
   askAnswer,
@@ -105,5 +106,6 @@ export async function ablate(context: CommandContext, given: AblateTarget | unde
   const standIn = await askMode(begun, n, given);
   const kind = { analysis: 'ablate', sites, ...standIn, ...(layer !== undefined && { layer }) } as const;
   const method = await askMethod(title, kind, n, begun, given);
-  await startSweep(context, begun, { kind, method, prompts, answer, corrupted: 'front matter' }, given?.heads);
+  const metric = await askMetric(title, kind, method, answer, begun, given);
+  await startSweep(context, begun, { kind, method, metric, prompts, answer, corrupted: 'front matter' }, given?.heads);
 }

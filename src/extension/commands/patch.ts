@@ -2,6 +2,7 @@ import type { PatchTarget } from '../../shared/contributions.ts';
 import type { PatchRequest } from '../../shared/gridDocument.ts';
 import { isHeadSite, type Sweep } from '../grid/sweep.ts';
 import type { CommandContext } from './commandContext.ts';
+import { askMetric } from './metricStep.ts';
 import {
   ask,
   askAnswer,
@@ -86,5 +87,6 @@ export async function patch(context: CommandContext, given: PatchTarget | undefi
   const direction = await askDirection(title, given?.direction);
   const kind = { analysis: 'patch', ...site, direction } as const;
   const method = await askMethod(title, kind, n, begun, given);
-  await startSweep(context, begun, { kind, method, prompts, answer, corrupted });
+  const metric = await askMetric(title, kind, method, answer, begun, given);
+  await startSweep(context, begun, { kind, method, metric, prompts, answer, corrupted });
 }

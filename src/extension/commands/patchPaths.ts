@@ -6,8 +6,9 @@ import type { PathPatchRequest } from '../../shared/gridDocument.ts';
 import type { ModelInfo } from '../../shared/modelInfo.ts';
 import { exampleReceivers, readReceivers } from '../grid/receivers.ts';
 import type { CommandContext } from './commandContext.ts';
+import { askMetric } from './metricStep.ts';
 import { askDirection, askPair } from './patch.ts';
-import { ask, askAnswer, askMethod, beginSweep, promptCount, startSweep } from './sweepSteps.ts';
+import { ask, askAnswer, beginSweep, startSweep } from './sweepSteps.ts';
 
 type Receivers = PathPatchRequest['receivers'];
 const title = 'Patch Paths';
@@ -64,7 +65,8 @@ export async function patchPaths(context: CommandContext, given: PathPatchTarget
   const mlps = await askMlps(given);
   const direction = await askDirection(title, given?.direction);
   const kind = { analysis: 'path-patch', receivers, mlps, direction } as const;
-  const n = promptCount(begun, prompts, corrupted);
-  const method = given?.method ?? (await askMethod(title, kind, n, begun, given));
-  await startSweep(context, begun, { kind, method, prompts, answer, corrupted });
+  // Paths have no first-order estimate: there is one method to run them.
+  const method = given?.method ?? 'exact';
+  const metric = await askMetric(title, kind, method, answer, begun, given);
+  await startSweep(context, begun, { kind, method, metric, prompts, answer, corrupted });
 }

@@ -8,6 +8,7 @@ import type {
   PatchRequest,
   PathPatchRequest,
 } from '../../shared/gridDocument.ts';
+import type { MetricSpec } from '../../shared/metric.ts';
 import type { ModelInfo } from '../../shared/modelInfo.ts';
 import type { ObservableTerm } from '../../shared/traceDocument.ts';
 
@@ -27,6 +28,8 @@ export interface Scored {
 export interface Sweep {
   readonly kind: SweepKind;
   readonly method: GridDocument['method'];
+  /** Null: what is measured when nobody says, a logit difference where there are foils. */
+  readonly metric: MetricSpec | null;
   /** Every prompt of the file, or one of them (0-based). */
   readonly prompts: 'all' | number;
   /** Which of several positive terms of the observable is the answer; null: the only one. */
@@ -121,7 +124,8 @@ export function sweepRequest(file: PromptFile, sweep: Sweep, model: string): Gri
   if (prompts.length === 0) {
     throw new MechanistError('bad-input', 'There is no prompt to run. Write one under the front matter.');
   }
-  return { ...sweep.kind, model, prompts, method: sweep.method };
+  const { kind, method, metric } = sweep;
+  return { ...kind, model, prompts, method, ...(metric && { metric }) };
 }
 
 /** Sites that have one cell for each head. */
@@ -150,6 +154,24 @@ export function forwardPasses(cells: number, prompts: number, method: GridDocume
   return method === 'attribution' ? estimate : estimate + Math.min(20, cells) * prompts;
 }
 
+/** What tells a metric from the usual one: nothing, `max-foil`, `kl`, `log-prob.normalised`. */
+function metricParts(metric: MetricSpec | undefined): string[] {
+  if (metric === undefined) return [];
+  const { kind, normalize } = metric;
+  const own = kind !== 'logit-difference' ? [kind] : metric.foil === 'max' ? ['max-foil'] : [];
+  return [...own, ...(normalize === undefined ? [] : [`share-${normalize === 'denoising' ? 'restored' : 'lost'}`])];
+}
+
+/** Foils that an answer of the sweep has at most, as the file is now. Files without observable compare two tokens. */
+export function mostFoils(file: PromptFile, answer: string | null): number {
+  const words = file.frontMatter?.observable?.words;
+  if (!words) return 1;
+  return scoredOf(
+    words.map(({ value, weight }) => ({ text: value, weight })),
+    answer,
+  ).foils.length;
+}
+
 /** `ablate.heads.zero`: the middle of a result's file name. */
 export function sweepName(request: GridRequest): string {
   const { method = 'exact' } = request;
@@ -159,7 +181,7 @@ export function sweepName(request: GridRequest): string {
       : request.analysis === 'patch'
         ? ['patch', request.site, request.direction ?? 'denoising']
         : ['paths', request.receivers === 'final' ? 'final' : 'heads', request.mlps];
-  return [...parts, ...(method === 'exact' ? [] : [method])].join('.');
+  return [...parts, ...metricParts(request.metric), ...(method === 'exact' ? [] : [method])].join('.');
 }
 
 /** `3 tokens against 4; they part at position 2: ␣Mary, ␣Anna`: why two prompts cannot be patched. Null when they can. */

@@ -134,7 +134,8 @@ export const hoverCommands = ['mechanist.openTraceAtToken', 'mechanist.ablate', 
 function links(input: HoverCardInput, { rows }: CarrierTable): string {
   const target = { ...input.target, token: input.token };
   const heads = rows.flatMap(({ head }) => (head ? [{ row: head.layer, column: head.head }] : []));
-  const sweep = { ...input.target, prompts: 'one', sites: 'heads', mode: 'zero', method: 'exact', heads } as const;
+  const usual = { prompts: 'one', sites: 'heads', mode: 'zero', method: 'exact', metric: 'usual' } as const;
+  const sweep = { ...input.target, ...usual, heads };
   const link = (href: string, text: string) => `<a href="${href}">${whole(text)}</a>`;
   const ablate = heads.length > 0 ? `${link(command('mechanist.ablate', sweep), 'Ablate These Heads')}${gap}` : '';
   return lines([

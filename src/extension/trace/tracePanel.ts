@@ -171,6 +171,7 @@ export class TracePanel {
           sites: 'heads',
           mode: 'zero',
           method: 'exact',
+          metric: 'usual',
           heads,
         };
         await vscode.commands.executeCommand('mechanist.ablate', sweep);

@@ -56,6 +56,7 @@ const heads = (uri: vscode.Uri): AblateTarget => ({
   sites: 'heads',
   mode: 'zero',
   method: 'exact',
+  metric: 'usual',
 });
 
 async function cli(...args: string[]): Promise<{ clean: number; values: number[][] }> {
@@ -91,6 +92,7 @@ const longSweep = (uri: vscode.Uri): AblateTarget => ({
   layer: 0,
   mode: 'zero',
   method: 'exact',
+  metric: 'usual',
 });
 
 describe('heat-maps of sweeps', () => {
@@ -228,6 +230,7 @@ describe('heat-maps of sweeps', () => {
       direction: 'denoising',
       corrupted: 'front matter',
       method: 'exact',
+      metric: 'usual',
     };
     await vscode.commands.executeCommand('mechanist.patch', target);
     const document = documentOf(await shown('a finished sweep', settled));
@@ -237,6 +240,47 @@ describe('heat-maps of sweeps', () => {
     assert.equal(document.axes.columns.name, 'position');
     // Law: the whole of the last position after the last layer's input is the clean run's answer.
     assert.ok(document.corrupted);
+  });
+
+  it('measures what was chosen: KL as a share, with the numbers of the command line', async () => {
+    const corrupted = 'The farmer said that';
+    const { uri } = await openFile('p.prompt', promptFile(`${smallWorld}\ncorrupted: ${corrupted}`, prompt));
+    const target: PatchTarget = {
+      uri: uri.toString(),
+      prompt: 0,
+      site: 'z',
+      direction: 'denoising',
+      corrupted: 'front matter',
+      method: 'exact',
+      metric: { kind: 'kl', normalize: 'denoising' },
+    };
+    await vscode.commands.executeCommand('mechanist.patch', target);
+    const panel = await shown('a finished sweep', settled);
+    const document = documentOf(panel);
+    const args = ['patch', '--model', 'small-world', '--clean', prompt, '--corrupted', corrupted, '--site', 'z'];
+    const metric = ['--metric', 'kl', '--normalize', 'denoising'];
+    const expected = await cli(...args, '--answer', ' she', '--foil', ' he', ...metric);
+    assertClose(document.values, expected.values);
+    assert.equal(document.metric.unit, 'share of the effect');
+    await panel.receive({ type: 'save' });
+    assert.equal(panel.model.state.saved, 'p.patch.z.denoising.kl.share-restored.mechanist.json');
+  });
+
+  it('asks what is measured: one Enter is the usual', async () => {
+    const { uri } = await openFile('a.prompt', promptFile(smallWorld, prompt));
+    const { metric: _, ...target } = heads(uri);
+    let over = false;
+    void vscode.commands.executeCommand('mechanist.ablate', target).then(() => {
+      over = true;
+    });
+    // Until the question is there the key does nothing.
+    await until('an answer', async () => {
+      await vscode.commands.executeCommand('workbench.action.acceptSelectedQuickOpenItem');
+      return over;
+    });
+    const { request, metric } = documentOf(await shown('a finished sweep', settled));
+    assert.equal(request.metric, undefined);
+    assert.equal(metric.label, '␣she − ␣he');
   });
 
   it('screens: estimates everywhere, the largest run exactly', async () => {
@@ -259,6 +303,7 @@ describe('heat-maps of sweeps', () => {
       direction: 'denoising',
       corrupted: 'front matter',
       method: 'exact',
+      metric: 'usual',
     };
     await vscode.commands.executeCommand('mechanist.patchPaths', target);
     const panel = await shown('a finished sweep', settled);
@@ -279,6 +324,7 @@ describe('heat-maps of sweeps', () => {
       direction: 'denoising',
       corrupted: 'front matter',
       method: 'exact',
+      metric: 'usual',
     };
     await vscode.commands.executeCommand('mechanist.patch', target);
     const panel = await shown('a refusal', ({ status }) => status === 'error');

@@ -1,9 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { parsePromptFile } from '../../../src/core/tasks/promptFile.ts';
+import { metricChoices } from '../../../src/extension/grid/metricChoices.ts';
 import { readReceivers } from '../../../src/extension/grid/receivers.ts';
 import {
   cellsOfSweep,
   forwardPasses,
+  mostFoils,
   possibleAnswers,
   type Sweep,
   type SweepKind,
@@ -19,6 +21,7 @@ const resid: SweepKind = { analysis: 'patch', site: 'resid_pre', byPosition: tru
 const sweep = (change: Partial<Sweep> = {}): Sweep => ({
   kind: heads,
   method: 'exact',
+  metric: null,
   prompts: 'all',
   answer: null,
   own: {},
@@ -102,6 +105,58 @@ describe('the corrupted prompt', () => {
       '3 tokens against 4; they part at position 2: " nurse", " old"',
     );
     expect(unlikeLengths(['a'], ['a', 'b'])).toContain('position 2: the end, "b"');
+  });
+});
+
+describe('metrics to choose from', () => {
+  const labels = (setting: Parameters<typeof metricChoices>[0]) =>
+    metricChoices(setting).flatMap(({ label, refusal }) => (refusal === null ? [label] : []));
+  const exact = { foils: 1, method: 'exact', base: 'clean' } as const;
+
+  it('begin with what is measured when nobody says', () => {
+    expect(metricChoices(exact)[0]).toMatchObject({ label: 'Logit difference', spec: null, refusal: null });
+    expect(labels(exact)).toHaveLength(6);
+    const several = metricChoices({ ...exact, foils: 3 });
+    expect(several[0]).toMatchObject({ label: 'Logit difference, mean of the foils', spec: null });
+    expect(several[1].spec).toEqual({ kind: 'logit-difference', foil: 'max' });
+    expect(metricChoices({ ...exact, foils: 0 })[0]).toMatchObject({ label: 'Log-probability', spec: null });
+  });
+
+  it('say why one cannot be had', () => {
+    const reasons = (setting: Parameters<typeof metricChoices>[0]) =>
+      metricChoices(setting).flatMap(({ label, refusal }) => (refusal === null ? [] : [`${label}: ${refusal}`]));
+    expect(reasons(exact)).toEqual([]);
+    expect(reasons({ ...exact, foils: 0 })).toEqual([
+      'Logit difference: the observable has no token with a negative weight',
+    ]);
+    expect(reasons({ ...exact, method: 'attribution' }).join()).toMatch(
+      /^KL divergence: not with Attribution: .*flat.*,Rank: .*no gradient$/,
+    );
+    expect(reasons({ ...exact, method: 'screened', base: 'corrupted' })).toEqual([
+      'Rank: not with Screened: the metric rank has no gradient',
+    ]);
+  });
+
+  it('are all normalised where a share is wanted', () => {
+    const shares = metricChoices({ ...exact, normalize: 'noising' });
+    expect(shares.map(({ spec }) => spec?.normalize)).toEqual(new Array(6).fill('noising'));
+    expect(shares[0].spec).toEqual({ kind: 'logit-difference', foil: 'one', normalize: 'noising' });
+  });
+
+  it('depend on the foils of the file', () => {
+    expect(mostFoils(file(sheHe, 'A'), null)).toBe(1);
+    expect(mostFoils(file('observable: { " she": 1, " he": -1, " it": -1 }', 'A'), null)).toBe(2);
+    expect(mostFoils(file('observable: { " she": 1 }', 'A'), null)).toBe(0);
+    expect(mostFoils(file('model: m', 'A'), null)).toBe(1);
+  });
+
+  it('are part of the request and of the file’s name', () => {
+    const metric = { kind: 'kl', normalize: 'denoising' } as const;
+    const request = sweepRequest(file(sheHe, 'A b'), sweep({ metric }), 'm');
+    expect(request.metric).toEqual(metric);
+    expect(sweepName(request)).toBe('ablate.heads.zero.kl.share-restored');
+    const largest = { kind: 'logit-difference', foil: 'max' } as const;
+    expect(sweepName({ ...request, metric: largest })).toBe('ablate.heads.zero.max-foil');
   });
 });
 
