@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { writeFileAtomically } from '../core/models/writeFileAtomically.ts';
 import { readDataset } from '../core/tasks/dataset.ts';
+import { foilList } from '../core/tasks/tokenRefs.ts';
 import { describeDatasetProblem } from '../shared/dataset.ts';
 import { isCancelled, MechanistError } from '../shared/errors.ts';
 import { withCells } from '../shared/gridCells.ts';
@@ -37,9 +38,17 @@ async function readPrompts(prompts: SweepPrompts, { cwd, signal }: Surroundings)
         throw new MechanistError('bad-input', `${prompts.file}:${describeDatasetProblem(error)}`);
       if (entry.row === null) continue;
       const { id, clean, corrupted, answers, tags } = entry.row;
-      const [first, ...rest] = answers.map(({ token, foils, pos }) => ({ answer: token, foils, position: pos }));
+      const place = `${prompts.file}:${entry.line + 1}: the row "${id}"`;
+      const refuse = (why: string) => {
+        throw new MechanistError('bad-input', `${place}: ${why}`);
+      };
+      const [first, ...rest] = answers.map((answer) => ({
+        answer: answer.token,
+        foils: foilList(answer, entry.header, refuse),
+        position: answer.pos,
+      }));
       if (first === undefined) {
-        throw new MechanistError('bad-input', `${prompts.file}:${entry.line + 1}: the row "${id}" has no answer.`);
+        throw new MechanistError('bad-input', `${place} has no answer.`);
       }
       found.push({ id, clean, ...(corrupted !== undefined && { corrupted }), ...first, more: rest, tags });
     }

@@ -39,3 +39,8 @@ export interface TaskSet {
   readonly refused: number;
   readonly problems: readonly DatasetProblem[];
 }
+
+/** What a name such as `cur:{answer}` stands for at one answer: `cur:L3`. */
+export function corruptionFor(name: string, answer: string): string {
+  return name.replaceAll('{answer}', answer);
+}

@@ -3,7 +3,9 @@ import { MechanistError } from '../../shared/errors.ts';
 import type { Tokenizer } from '../models/tokenizer.ts';
 import { cappedProblems, type Dataset } from './dataset.ts';
 import { firstJsonError, type JsonPath, locateAllJson } from './datasetJson.ts';
-import { isRecord, type Report, readRow } from './datasetRow.ts';
+import { isRecord, type Report } from './datasetReport.ts';
+import { readRow } from './datasetRow.ts';
+import { foilList } from './tokenRefs.ts';
 
 type Found = Omit<DatasetProblem, 'line' | 'column' | 'length'> & { readonly path: JsonPath };
 
@@ -124,8 +126,10 @@ function sharedRoles(rows: readonly DatasetRow[]): Record<string, number> | null
   const first = JSON.stringify(rows[0]?.roles ?? {});
   const roles = Object.entries(rows[0]?.roles ?? {});
   const same = rows.every((row) => JSON.stringify(row.roles) === first);
-  if (roles.length === 0 || !same || roles.some(([, at]) => at.length !== 1)) return null;
-  return Object.fromEntries(roles.map(([name, at]) => [name, at[0]]));
+  const positions = roles.flatMap(([name, [at, ...more]]) =>
+    typeof at === 'number' && more.length === 0 ? [[name, at] as const] : [],
+  );
+  return same && roles.length > 0 && positions.length === roles.length ? Object.fromEntries(positions) : null;
 }
 
 function refuse(row: DatasetRow, why: string): never {
@@ -134,7 +138,8 @@ function refuse(row: DatasetRow, why: string): never {
 
 function writePrompt(row: DatasetRow, tokenizer: Pick<Tokenizer, 'decode'>) {
   const textOf = (token: TokenRef) => (typeof token === 'number' ? tokenizer.decode([token]) : token);
-  const foils = (answer: DatasetAnswer) => JSON.stringify(answer.foils.map(textOf));
+  const foils = (answer: DatasetAnswer) =>
+    JSON.stringify(foilList(answer, null, (why) => refuse(row, why)).map(textOf));
   const [first] = row.answers;
   if (first === undefined) refuse(row, 'it has no answer.');
   if (row.corrupted === undefined) refuse(row, 'it has no corrupted prompt.');
@@ -145,7 +150,7 @@ function writePrompt(row: DatasetRow, tokenizer: Pick<Tokenizer, 'decode'>) {
     clean: row.clean,
     corrupt: row.corrupted,
     answers: row.answers.map(({ token }) => textOf(token)),
-    wrong_answers: first.foils.map(textOf),
+    wrong_answers: foilList(first, null, (why) => refuse(row, why)).map(textOf),
   };
 }
 

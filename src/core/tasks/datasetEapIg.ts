@@ -3,6 +3,7 @@ import { MechanistError } from '../../shared/errors.ts';
 import { cappedProblems, type Dataset } from './dataset.ts';
 import { type CsvCell, csvCell, parseCsv } from './datasetCsv.ts';
 import { checkTerms, type PieceTokenizer } from './observable.ts';
+import { foilList } from './tokenRefs.ts';
 
 const columnNames = ['id', 'clean', 'corrupted', 'label', 'correct_idx', 'incorrect_idx'] as const;
 type ColumnName = (typeof columnNames)[number];
@@ -163,7 +164,7 @@ function* csvLines(rows: Iterable<DatasetRow>, tokenizer: PieceTokenizer): Gener
       refuse(row, 'its answers have unlike foils.');
     }
     const correct = row.answers.map(({ token }) => idOf(row, token, tokenizer));
-    const incorrect = first.foils.map((foil) => idOf(row, foil, tokenizer));
+    const incorrect = foilList(first, null, (why) => refuse(row, why)).map((foil) => idOf(row, foil, tokenizer));
     yield `${[csvCell(row.id), csvCell(row.clean), csvCell(row.corrupted), written(correct), written(incorrect)].join(',')}\n`;
   }
 }

@@ -1,51 +1,11 @@
-import type { DatasetAnswer, DatasetProblem, DatasetProblemCode, DatasetRow, TokenRef } from '../../shared/dataset.ts';
-import { type JsonPath, locateJson } from './datasetJson.ts';
-import { nearestWord } from './nearestWord.ts';
+import type { DatasetAnswer, DatasetRow, RolePlace } from '../../shared/dataset.ts';
+import { readCorruptions } from './corruptionSpec.ts';
+import type { JsonPath } from './datasetJson.ts';
+import { isRecord, type Report, reportUnknownKeys } from './datasetReport.ts';
+import { isSetRef, isTokenRef, readTokens } from './tokenRefs.ts';
 
-const rowKeys = ['id', 'clean', 'corrupted', 'roles', 'answers', 'tags'] as const;
+const rowKeys = ['id', 'clean', 'corrupted', 'corrupt', 'roles', 'answers', 'tags'] as const;
 const answerKeys = ['name', 'pos', 'token', 'foils'] as const;
-
-/** Says at which value of a line something is wrong. */
-export type Report = (
-  path: JsonPath,
-  code: DatasetProblemCode,
-  message: string,
-  severity?: DatasetProblem['severity'],
-) => void;
-
-/** A reporter that puts each problem at its value in `text`, which is line `line` of the file. */
-export function reporter(text: string, line: number, problems: DatasetProblem[]): Report {
-  return (path, code, message, severity = 'error') => {
-    const range = locateJson(text, path) ?? { start: 0, end: text.length };
-    problems.push({
-      line,
-      column: range.start,
-      length: Math.max(1, range.end - range.start),
-      severity,
-      code,
-      message,
-    });
-  };
-}
-
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** Warns of keys that nothing reads, with the one that was probably meant. */
-function reportUnknownKeys(
-  value: Record<string, unknown>,
-  known: readonly string[],
-  path: JsonPath,
-  report: Report,
-): void {
-  for (const key of Object.keys(value)) {
-    if (known.includes(key)) continue;
-    const near = nearestWord(key, known);
-    const advice = near === null ? `Keys: ${known.join(', ')}.` : `Did you mean ${near}?`;
-    report([...path, key], 'unknown-key', `"${key}" is not a key of a dataset and is ignored. ${advice}`, 'warning');
-  }
-}
 
 function readText(value: unknown, path: JsonPath, what: string, report: Report): string | null {
   if (value === undefined) {
@@ -60,37 +20,51 @@ function readText(value: unknown, path: JsonPath, what: string, report: Report):
   return null;
 }
 
-function isTokenRef(value: unknown): value is TokenRef {
-  if (typeof value === 'number') return Number.isSafeInteger(value) && value >= 0;
-  return typeof value === 'string' && value !== '';
-}
-
 function readPosition(value: unknown, path: JsonPath, report: Report): number | null {
   if (typeof value === 'number' && Number.isSafeInteger(value)) return value;
   report(path, 'wrong-type', 'A position is a whole number: 0 is the first token, -1 the last.');
   return null;
 }
 
-function readRoles(value: unknown, report: Report): Record<string, readonly number[]> | null {
+const placeHelp =
+  'A role is a position (0 is the first token, -1 the last), a text that is one token (" Mary"), or {"token": " Mary", "nth": 2}.';
+
+function readPlace(value: unknown, path: JsonPath, report: Report): RolePlace | null {
+  if (typeof value === 'number') return readPosition(value, path, report);
+  if (typeof value === 'string' && value !== '') return value;
+  if (isRecord(value) && typeof value.token === 'string' && value.token !== '') {
+    reportUnknownKeys(value, ['token', 'nth'], path, report);
+    const { token, nth = 1 } = value;
+    if (typeof nth === 'number' && Number.isSafeInteger(nth) && nth > 0) return { token, nth };
+    report([...path, 'nth'], 'wrong-type', 'nth counts from 1: the first, second … time that the token occurs.');
+    return null;
+  }
+  report(path, 'wrong-type', placeHelp);
+  return null;
+}
+
+function readRoles(value: unknown, report: Report): Record<string, readonly RolePlace[]> | null {
   if (value === undefined) return {};
   if (!isRecord(value)) {
     report(['roles'], 'wrong-type', 'roles maps names to positions: {"S1": 2, "END": -1}.');
     return null;
   }
-  const roles: [string, number[]][] = [];
+  const roles: [string, RolePlace[]][] = [];
   let good = true;
   for (const [name, at] of Object.entries(value)) {
     const list: unknown[] = Array.isArray(at) ? at : [at];
-    const positions = list.map((one, i) =>
-      readPosition(one, Array.isArray(at) ? ['roles', name, i] : ['roles', name], report),
+    const places = list.map((one, i) =>
+      readPlace(one, Array.isArray(at) ? ['roles', name, i] : ['roles', name], report),
     );
-    if (positions.length === 0) report(['roles', name], 'wrong-type', `The role "${name}" has no position.`);
-    const known = positions.filter((p) => p !== null);
-    if (known.length === 0 || known.length < positions.length) good = false;
+    if (places.length === 0) report(['roles', name], 'wrong-type', `The role "${name}" has no position.`);
+    const known = places.filter((place) => place !== null);
+    if (known.length === 0 || known.length < places.length) good = false;
     roles.push([name, known]);
   }
   return good ? Object.fromEntries(roles) : null;
 }
+
+const foilsHelp = 'foils is a list of tokens, [" John"], a set of the header, "@names", or "@others".';
 
 function readAnswer(value: unknown, index: number, alone: boolean, report: Report): DatasetAnswer | null {
   const path: JsonPath = ['answers', index];
@@ -111,16 +85,9 @@ function readAnswer(value: unknown, index: number, alone: boolean, report: Repor
     report([...path, 'token'], code, 'token is the text of one token, as " Mary", or its id.');
     good = false;
   }
-  if (!Array.isArray(foils)) {
-    report([...path, 'foils'], 'wrong-type', 'foils is a list of tokens: [" John"].');
-    return null;
-  }
-  foils.forEach((foil, i) => {
-    if (isTokenRef(foil)) return;
-    report([...path, 'foils', i], 'wrong-type', 'A foil is the text of one token, as " John", or its id.');
-    good = false;
-  });
-  return good ? ({ name, pos: position, token, foils } as DatasetAnswer) : null;
+  const known = isSetRef(foils) ? foils : readTokens(foils, [...path, 'foils'], foilsHelp, report);
+  if (known === null) return null;
+  return good ? ({ name, pos: position, token, foils: known } as DatasetAnswer) : null;
 }
 
 function readAnswers(value: unknown, report: Report): DatasetAnswer[] | null {
@@ -173,9 +140,12 @@ export function readRow(value: unknown, defaultId: string, report: Report): Data
     value.corrupted === undefined || value.corrupted === null
       ? undefined
       : readText(value.corrupted, ['corrupted'], 'The corrupted prompt ("corrupted")', report);
+  const corrupt = value.corrupt === undefined ? undefined : readCorruptions(value.corrupt, ['corrupt'], report);
   const roles = readRoles(value.roles, report);
   const answers = readAnswers(value.answers, report);
   const tags = readTags(value.tags, report);
-  if (id === null || clean === null || corrupted === null || !roles || !answers || !tags) return null;
-  return { id, clean, ...(corrupted !== undefined && { corrupted }), roles, answers, tags };
+  if (id === null || clean === null || corrupted === null || corrupt === null || !roles || !answers || !tags)
+    return null;
+  const given = { ...(corrupted !== undefined && { corrupted }), ...(corrupt !== undefined && { corrupt }) };
+  return { id, clean, ...given, roles, answers, tags };
 }

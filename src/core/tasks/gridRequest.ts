@@ -57,7 +57,7 @@ function refuse(problem: DatasetProblem, id: string, alone: boolean): never {
 function resolvePrompt(prompt: GridPrompt, index: number, tokenizer: Tokenizer, nCtx: number, alone: boolean) {
   const row = rowOf(prompt, index);
   const text = JSON.stringify(row);
-  const { item, problems } = resolveEntry({ line: index, text, row, problems: [] }, tokenizer, nCtx);
+  const { item, problems } = resolveEntry({ line: index, text, row, header: null, problems: [] }, tokenizer, nCtx);
   const error = problems.find(({ severity }) => severity === 'error');
   if (item === null) {
     if (error !== undefined) refuse(error, row.id, alone);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { datasetLine, parseDataset, parseDatasetLine, readDataset } from '../../../src/core/tasks/dataset.ts';
+import { headerLine } from '../../../src/core/tasks/datasetHeader.ts';
 import { firstJsonError, locateAllJson, locateJson } from '../../../src/core/tasks/datasetJson.ts';
 import { type DatasetEntry, type DatasetRow, describeDatasetProblem } from '../../../src/shared/dataset.ts';
 import { seededRandom } from '../../../src/shared/statistics.ts';
@@ -27,6 +28,52 @@ async function collect(chunks: Iterable<string> | AsyncIterable<string>): Promis
   for await (const entry of readDataset(chunks)) entries.push(entry);
   return entries;
 }
+
+describe('the header', () => {
+  const header = {
+    name: 'acronyms',
+    model: 'smollm2-135m',
+    seed: 3,
+    sets: { caps: ['A', 'B', 7] },
+    roles: { A1: '@caps' as const },
+    corruptions: {
+      x: [{ permute: ['<C3', 'A1'], collisions: 'exclude' as const }],
+      y: [{ replace: ['A1'], from: '@caps' as const, distinct: true }, { copy: { S2: 'IO' } }],
+    },
+    made: { by: 'acronyms', rows: 3 },
+  };
+
+  it('is read with short forms, and written back equal', async () => {
+    const [entry, row] = await collect([
+      headerLine(header),
+      datasetLine({ ...full, corrupt: { z: [{ text: 'a b' }] } }),
+    ]);
+    expect(entry).toMatchObject({ row: null, problems: [], header: { line: 0, ...header } });
+    expect(row.header).toBe(entry.header);
+    expect(row.row?.corrupt).toEqual({ z: [{ text: 'a b' }] });
+    const short = parseDatasetLine('{"dataset":{"corruptions":{"p":{"permute":"C3"},"c":{"copy":{"S2":"IO"}}}}}', 0);
+    expect(short.header?.corruptions).toEqual({ p: [{ permute: ['C3'] }], c: [{ copy: { S2: 'IO' } }] });
+  });
+
+  it('has its mistakes underlined', () => {
+    const wrong = (dataset: string) => underlined(`{"dataset":${dataset}}`);
+    expect(wrong('7')).toEqual(['0:11 wrong-type 7']);
+    expect(wrong('{"seed":-1}')).toEqual(['0:19 wrong-type -1']);
+    expect(wrong('{"seeds":1}')).toEqual(['0:20 unknown-key 1']);
+    expect(wrong('{"sets":{"caps":["A",""]}}')).toEqual(['0:32 wrong-type ""']);
+    expect(wrong('{"sets":{"others":[]}}')).toEqual(['0:29 duplicate-name []']);
+    expect(wrong('{"roles":{"A":"caps"}}')).toEqual(['0:20 wrong-type {"A":"caps"}']);
+    expect(wrong('{"corruptions":{"x":{"permute":["A",3]}}}')).toEqual(['0:47 wrong-type 3']);
+    expect(wrong('{"corruptions":{"x":{"permute":"A","collisions":"no"}}}')).toEqual(['0:59 wrong-type "no"']);
+    expect(wrong('{"corruptions":{"x":{"replace":"A"}}}')).toEqual(['0:42 wrong-type "A"']);
+    expect(wrong('{"corruptions":{"x":{"copy":{"A":1}}}}')).toEqual(['0:39 wrong-type {"A":1}']);
+    expect(wrong('{"corruptions":{"x":{"permut":"A"}}}')).toEqual([
+      '0:41 unknown-key "A"',
+      '0:31 wrong-type {"permut":"A"}',
+    ]);
+    expect(wrong('{"sets":{},}')).toEqual(['0:22 not-json }']);
+  });
+});
 
 describe('parseDataset', () => {
   it('reads a whole row and writes it back equal', () => {
