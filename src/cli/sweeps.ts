@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { sweepMemory } from '../core/analyses/sweepMemory.ts';
 import { writeFileAtomically } from '../core/models/writeFileAtomically.ts';
 import { readDataset } from '../core/tasks/dataset.ts';
 import { foilList } from '../core/tasks/tokenRefs.ts';
@@ -14,8 +15,6 @@ import { gridJson, gridText } from './gridOutput.ts';
 import type { SweepCommand, SweepPrompts } from './parseSweep.ts';
 import { ProgressLine } from './terminal.ts';
 
-/** Share of the free memory that a sweep may fill with activations. */
-const SWEEP_MEMORY = 1 / 4;
 /** Time between two writings of a result that is not finished, in milliseconds: what a killed process loses. */
 const SAVE_MS = 3000;
 
@@ -110,7 +109,7 @@ export async function runSweep(command: SweepCommand & Output, surroundings: Sur
   try {
     const document = await withModel(question.model, command.threads, surroundings, async (engine) => {
       const context = { signal, onProgress: line.follow('cells'), giveWay: () => result.saveNowAndThen() };
-      const options = { resume, memoryBytes: availableBytes() * SWEEP_MEMORY, ...result.listeners };
+      const options = { resume, memoryBytes: sweepMemory(availableBytes()), ...result.listeners };
       return await engine.grid({ ...question, prompts }, options, context);
     });
     line.clear();

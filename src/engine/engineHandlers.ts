@@ -1,4 +1,5 @@
 import type { AnalysisEngine } from '../core/analyses/analysisEngine.ts';
+import { sweepMemory } from '../core/analyses/sweepMemory.ts';
 import type { LocatedModel, ModelStore } from '../core/models/modelStore.ts';
 import { type Job, verifyLoaded } from '../core/session/loadModel.ts';
 import type { EngineRequests } from '../shared/engineProtocol.ts';
@@ -21,8 +22,6 @@ export interface EngineParts {
 
 /** Share of the bar that opening a model takes when it is not open yet. */
 const OPENING = 0.5;
-/** Share of the free memory that a sweep may fill with activations unless it is told otherwise. */
-const SWEEP_MEMORY = 1 / 4;
 
 /** Ends a sweep whose model was closed by a question that went before it; it is opened again. */
 class ModelClosed extends Error {}
@@ -66,7 +65,7 @@ export function createEngineHandlers(parts: EngineParts): Handlers<EngineRequest
             await queue.giveWay();
             if (!pool.has(engine)) throw new ModelClosed();
           };
-          const memoryBytes = parts.availableBytes() * SWEEP_MEMORY;
+          const memoryBytes = sweepMemory(parts.availableBytes());
           const options = { resume: known, memoryBytes, ...messages.listeners };
           return await engine.grid(request, options, { ...job, giveWay });
         });

@@ -1,22 +1,14 @@
 import { MechanistError } from '../../shared/errors.ts';
 import type { AblateRequest, AblationSites } from '../../shared/gridDocument.ts';
-import { seededRandom } from '../../shared/statistics.ts';
 import type { BlockHook } from '../engine/hookPoints.ts';
+import { derangement } from '../engine/interventions/replacement.ts';
 import type { WeightFiles } from '../engine/weightFiles.ts';
 import type { ModelConfig } from '../models/modelConfig.ts';
 import type { LinearWeights } from '../models/modelWeights.ts';
 import { commonLength, positionLabels, type SweepItem } from '../tasks/gridRequest.ts';
+import { Replacement } from './ablationValues.ts';
 import { streamAfterHeads } from './gridHeads.ts';
-import {
-  addChange,
-  type CellRun,
-  type GroupRuns,
-  headAxis,
-  layerAxis,
-  pickRows,
-  type SweepPlan,
-  startPositions,
-} from './gridPlan.ts';
+import { addChange, headAxis, layerAxis, pickRows, type SweepPlan, startPositions } from './gridPlan.ts';
 
 const HOOKS: Readonly<Record<AblationSites, BlockHook>> = {
   heads: 'attn.hook_z',
@@ -31,89 +23,6 @@ const NAMES: Readonly<Record<AblationSites, string>> = {
   neurons: 'activation of each neuron after the nonlinearity',
   positions: 'resid_pre of each layer and position',
 };
-
-/** Item that each item of a group takes its value from: one cycle through all, so that none keeps its own. */
-export function derangement(items: number, seed: number, group: number): number[] {
-  const random = seededRandom(seed + group);
-  const order = Array.from({ length: items }, (_, i) => i);
-  // Sattolo's shuffle makes a permutation of a single cycle.
-  for (let i = items - 1; i > 0; i -= 1) {
-    const j = random.below(i);
-    [order[i], order[j]] = [order[j], order[i]];
-  }
-  return order;
-}
-
-/** Stand-ins for what is ablated: `[items, pos, width]` of a hook becomes what replaces it. */
-class Replacement {
-  /** By layer, `[pos, width]`. */
-  private readonly sums = new Map<number, Float64Array>();
-  private seen = 0;
-
-  constructor(
-    private readonly request: AblateRequest,
-    private readonly layers: readonly number[],
-    private readonly hook: BlockHook,
-  ) {}
-
-  private get overBatch(): boolean {
-    return this.request.mode === 'mean' && this.request.meanOver !== 'position';
-  }
-
-  read({ base }: GroupRuns, layer: number): Float32Array {
-    return this.hook === 'hook_resid_pre' ? base.residual(layer) : base.at(layer, this.hook);
-  }
-
-  learn(runs: GroupRuns): void {
-    if (!this.overBatch) return;
-    this.seen += runs.base.items;
-    for (const layer of this.layers) {
-      const data = this.read(runs, layer);
-      const size = data.length / runs.base.items;
-      const sums = this.sums.get(layer) ?? new Float64Array(size);
-      this.sums.set(layer, sums);
-      for (let i = 0; i < data.length; i += 1) sums[i % size] += data[i];
-    }
-  }
-
-  /** `[cells, positions, width]` */
-  rows(runs: GroupRuns, layer: number, cells: readonly CellRun[], positions: readonly number[]): Float32Array {
-    const { base, group } = runs;
-    const data = this.read(runs, layer);
-    const width = data.length / (base.items * base.count);
-    switch (this.request.mode) {
-      case 'zero':
-        return new Float32Array(cells.length * positions.length * width);
-      case 'resample': {
-        const from = derangement(base.items, this.request.seed ?? 0, group);
-        const others = cells.map((cell) => ({ ...cell, item: from[cell.item] }));
-        return pickRows(data, base, others, positions);
-      }
-      case 'mean': {
-        const result = new Float32Array(cells.length * positions.length * width);
-        const means = this.overBatch ? null : this.ownMeans(data, runs, width);
-        const sums = this.sums.get(layer) ?? new Float64Array(0);
-        let at = 0;
-        for (const { item } of cells) {
-          for (const position of positions) {
-            for (let i = 0; i < width; i += 1, at += 1) {
-              result[at] = means === null ? sums[position * width + i] / this.seen : means[item * width + i];
-            }
-          }
-        }
-        return result;
-      }
-    }
-  }
-
-  /** Mean over the positions of each item, `[items, width]`. */
-  private ownMeans(data: Float32Array, { base }: GroupRuns, width: number): Float64Array {
-    const means = new Float64Array(base.items * width);
-    const size = base.count * width;
-    for (let i = 0; i < data.length; i += 1) means[Math.floor(i / size) * width + (i % width)] += data[i] / base.count;
-    return means;
-  }
-}
 
 /** What stands in for the ablated thing, in words. */
 function modeWords({ mode, meanOver, seed = 0 }: AblateRequest): string {
@@ -261,6 +170,7 @@ export function ablatePlan(request: AblateRequest, items: readonly SweepItem[], 
   const { axes, start, rows, kept } = make();
   const where = sites === 'positions' ? '' : ' at every position';
   const columns = { heads: 'head', mlps: 'all', neurons: 'neuron', positions: 'position' } as const;
+  const source = request.mode === 'resample' ? replacement.kept : null;
   return {
     axes,
     start,
@@ -268,7 +178,7 @@ export function ablatePlan(request: AblateRequest, items: readonly SweepItem[], 
     firstOrder: {
       hook: HOOKS[sites],
       layers,
-      kept: { base: { ...kept, keysValues: false }, source: null },
+      kept: { base: { ...kept, keysValues: false }, source },
       columns: columns[sites],
       replacement: (runs, l) => {
         const everything = Array.from({ length: runs.base.items }, (_, item) => ({ row: 0, column: 0, item }));
@@ -278,7 +188,9 @@ export function ablatePlan(request: AblateRequest, items: readonly SweepItem[], 
     },
     intervention: `${NAMES[sites]} ${modeWords(request)}${where}`,
     base: 'clean',
-    kept: { base: kept, source: null },
+    kept: { base: kept, source },
+    // Over all prompts, which have one length: the numbers do not depend on which are run together.
+    ...(source !== null && { takesFrom: derangement(items.length, request.seed ?? 0) }),
     wholePrompts: request.mode === 'mean' && request.meanOver === 'position',
     learn: (runs) => replacement.learn(runs),
   };

@@ -33,23 +33,28 @@ interface Column {
 export class GridMetric {
   /** Unembedding columns that some target reads. */
   private readonly columns = new Map<number, Column>();
-  /** For `kl`: the clean run's logits, `[answers, d_vocab]` by item. */
+  /** For `kl`: the clean run's final residual stream, `[answers, d_model]` by item. */
   private readonly references = new Map<number, Float32Array>();
+  /** Their logits `[answers, d_vocab]`, of the items that were used last. */
+  private readonly referenceLogits = new Map<number, Float32Array>();
 
   private constructor(
     private readonly runner: ModelRunner,
     private readonly spec: MetricSpec,
     private readonly targets: readonly (readonly AnswerTarget[])[],
+    private readonly referenceBytes: number,
     private readonly signal: AbortSignal | undefined,
   ) {}
 
+  /** @param referenceBytes how much the clean runs' logits may hold */
   static async create(
     runner: ModelRunner,
     spec: MetricSpec,
     targets: readonly (readonly AnswerTarget[])[],
+    referenceBytes: number,
     signal?: AbortSignal,
   ): Promise<GridMetric> {
-    const metric = new GridMetric(runner, spec, targets, signal);
+    const metric = new GridMetric(runner, spec, targets, referenceBytes, signal);
     if (!needsWholeRow(spec)) {
       const ids = new Set(targets.flat().flatMap(({ answer, foils }) => [answer, ...foils]));
       await metric.readColumns([...ids]);
@@ -62,16 +67,39 @@ export class GridMetric {
   }
 
   /** Remembers the clean runs, which `kl` compares with. Nothing to do for other metrics. */
-  async remember(runs: readonly AnswerRows[]): Promise<void> {
+  remember(runs: readonly AnswerRows[]): void {
     if (!needsReference(this.spec)) return;
-    for (const { item, rows } of runs) this.references.set(item, await this.logits(rows));
+    for (const { item, rows } of runs) this.references.set(item, rows);
   }
 
-  /** The clean run's logits at an answer of an item, where the metric compares with them. */
-  referenceAt(item: number, position: number, positions: readonly number[]): LogitsRow | undefined {
+  /** Reads the clean runs' logits at the answers of some items, where the metric compares with them. */
+  async referencesOf(
+    items: readonly number[],
+    positions: readonly number[],
+  ): Promise<(item: number, position: number) => LogitsRow | undefined> {
     const { dVocab } = this.runner.config;
-    const at = positions.indexOf(position) * dVocab;
-    return this.references.get(item)?.subarray(at, at + dVocab);
+    const known = new Map<number, Float32Array | undefined>();
+    for (const item of items) known.set(item, await this.reference(item));
+    return (item, position) => {
+      const at = positions.indexOf(position) * dVocab;
+      return known.get(item)?.subarray(at, at + dVocab);
+    };
+  }
+
+  /** The clean run's logits at an item's answers, made anew when they have been forgotten. */
+  private async reference(item: number): Promise<Float32Array | undefined> {
+    const rows = this.references.get(item);
+    if (rows === undefined) return undefined;
+    const logits = this.referenceLogits.get(item) ?? (await this.logits(rows));
+    // Re-inserting keeps the map in order of last use.
+    this.referenceLogits.delete(item);
+    this.referenceLogits.set(item, logits);
+    const kept = Math.max(1, Math.floor(this.referenceBytes / logits.byteLength));
+    for (const old of this.referenceLogits.keys()) {
+      if (this.referenceLogits.size <= kept) break;
+      this.referenceLogits.delete(old);
+    }
+    return logits;
   }
 
   /** The metric of each run. `positions`: what the rows of a run stand for. */
@@ -88,9 +116,10 @@ export class GridMetric {
       });
       const logits = await this.logits(rows);
       const size = logits.length / some.length;
-      some.forEach((run, i) => {
-        result.push(this.scoreByRows(run.item, logits.subarray(i * size, (i + 1) * size), positions));
-      });
+      for (const [i, { item }] of some.entries()) {
+        const own = logits.subarray(i * size, (i + 1) * size);
+        result.push(this.scoreByRows(item, own, positions, await this.reference(item)));
+      }
     }
     return result;
   }
@@ -114,13 +143,17 @@ export class GridMetric {
     return metricOfColumns(this.spec, logitAt, this.targets[item]).value;
   }
 
-  private scoreByRows(item: number, logits: Float32Array, positions: readonly number[]): number {
+  private scoreByRows(
+    item: number,
+    logits: Float32Array,
+    positions: readonly number[],
+    reference: Float32Array | undefined,
+  ): number {
     const { dVocab } = this.runner.config;
     const rowOf = (all: Float32Array) => (position: number) => {
       const at = positions.indexOf(position);
       return all.subarray(at * dVocab, (at + 1) * dVocab) as LogitsRow;
     };
-    const reference = this.references.get(item);
     return metricOfItem(this.spec, rowOf(logits), this.targets[item], reference && rowOf(reference)).value;
   }
 }

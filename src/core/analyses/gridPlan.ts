@@ -16,12 +16,12 @@ export interface CellRun extends GridPlace {
 
 /** Prompts of one length and their unchanged runs. Positions after the last answer are left out: no answer depends on them. */
 export interface GroupRuns {
-  /** Number of the group. */
-  readonly group: number;
   /** The run that is changed. */
   readonly base: BaseRun;
   /** The run that activations are taken from; null where they come from nowhere else. */
   readonly source: BaseRun | null;
+  /** Which item of the source each item takes from. */
+  readonly sourceItems: readonly number[];
   /** Positions at which some item's answer is read, ascending. */
   readonly answers: readonly number[];
 }
@@ -42,6 +42,8 @@ export interface SweepPlan {
   /** Which run is changed; the other one is the source. */
   readonly base: 'clean' | 'corrupted';
   readonly kept: { readonly base: Kept; readonly source: Kept | null };
+  /** Item of the sweep whose unchanged run each item takes activations from; absent: the other run of its own prompt. */
+  readonly takesFrom?: readonly number[];
   /** The positions after the answer count, too: for a mean over all positions. */
   readonly wholePrompts?: boolean;
   /** Sees each group before the first cell is run. */
@@ -61,6 +63,11 @@ export interface SweepPlan {
     cells: readonly CellRun[],
     context: ClimbContext,
   ) => Promise<Float32Array>;
+}
+
+/** Whether the plan compares two runs of each prompt. */
+export function hasOtherRun({ kept, takesFrom }: SweepPlan): boolean {
+  return kept.source !== null && takesFrom === undefined;
 }
 
 /** Absolute positions whose residual stream a cell's start is made of. */

@@ -1,14 +1,16 @@
-import { MechanistError, throwIfCancelled } from '../../shared/errors.ts';
+import { type MechanistError, throwIfCancelled } from '../../shared/errors.ts';
 import type { GridCell } from '../../shared/gridDocument.ts';
 import type { MetricSpec } from '../../shared/metric.ts';
+import { isOutOfMemory } from '../engine/outOfMemory.ts';
 import { type ClimbContext, climb, type Departure } from '../engine/sweeps/climb.ts';
 import { SweepStack } from '../engine/sweeps/sweepStack.ts';
 import type { SweepItem } from '../tasks/gridRequest.ts';
 import type { AnalysisContext } from './analysisContext.ts';
 import { attributionPatch, type FirstOrder } from './attributionPatch.ts';
-import { type Group, makeGroups, runGroup, windowsOf } from './gridGroups.ts';
+import { isNonFinite, nonFiniteCell, tooLarge } from './gridFailures.ts';
+import { type Group, HeldRuns } from './gridGroups.ts';
 import type { AnswerRows, GridMetric } from './gridMetric.ts';
-import type { CellRun, GridPlace, GroupRuns, SweepPlan } from './gridPlan.ts';
+import { type CellRun, type GridPlace, type GroupRuns, hasOtherRun, type SweepPlan } from './gridPlan.ts';
 import type { GridState } from './gridState.ts';
 
 /** Positions of one run: the grain at which matrix products are fastest. */
@@ -32,9 +34,7 @@ export interface BaseScores {
 /** Runs the cells of a plan: in memory that is bounded, many cells in one batch, each only as far as it differs. */
 export class GridSweep {
   readonly stack: SweepStack;
-  private readonly groups: readonly Group[];
-  private readonly windows: readonly (readonly Group[])[];
-  private readonly held = new Map<number, GroupRuns>();
+  private readonly held: HeldRuns;
   private runPositions: number;
   /** From the metric to the numbers of the document. */
   private scale: (value: number) => number = (value) => value;
@@ -46,14 +46,16 @@ export class GridSweep {
     private readonly items: readonly SweepItem[],
     private readonly metric: GridMetric,
     memoryBytes: number,
+    mostItems?: number,
   ) {
     const { runner } = context;
     this.stack = new SweepStack(runner);
     // Half for the unchanged runs, a quarter for the runs of one batch, the rest for what the runtime needs.
-    this.groups = makeGroups(runner, plan, items, memoryBytes / 2);
-    this.windows = windowsOf(this.groups, memoryBytes / 2);
+    this.held = new HeldRuns(context, plan, items, memoryBytes / 2, mostItems);
     const { dModel, dMlp, nHeads, dHead } = runner.config;
-    const perPosition = FLOAT_BYTES * (6 * dModel + 4 * dMlp + 4 * nHeads * dHead);
+    const longest = Math.max(...this.held.groups.map(({ count }) => count));
+    // Scores and pattern are there twice while one becomes the other.
+    const perPosition = FLOAT_BYTES * (6 * dModel + 4 * dMlp + 4 * nHeads * dHead + 3 * nHeads * longest);
     this.runPositions = Math.max(1, Math.min(RUN_POSITIONS, Math.floor(memoryBytes / 4 / perPosition)));
   }
 
@@ -64,22 +66,20 @@ export class GridSweep {
       base: new Float64Array(items.length).fill(Number.NaN),
       source: new Float64Array(items.length).fill(Number.NaN),
     };
-    for (const window of this.windows) {
-      for (const group of window) {
-        const runs = await this.runsOf(group);
-        const order = this.plan.base === 'clean' ? (['base', 'source'] as const) : (['source', 'base'] as const);
-        for (const which of order) {
-          const run = runs[which];
-          if (run === null) continue;
-          const rows = this.finalRows(run.residual(run.runner.config.nLayers), group);
-          if (which === order[0]) await this.metric.remember(rows);
-          const values = await this.metric.scores(rows, group.answers);
-          group.items.forEach((item, i) => {
-            scores[which][item] = values[i];
-          });
-        }
-        this.plan.learn?.(runs);
+    const order = this.plan.base === 'clean' ? (['base', 'source'] as const) : (['source', 'base'] as const);
+    for (const group of this.held.windows.flat()) {
+      const runs = await this.held.of(group);
+      for (const which of order) {
+        const run = runs[which];
+        if (run === null || (which === 'source' && !hasOtherRun(this.plan))) continue;
+        const rows = this.finalRows(run.residual(run.runner.config.nLayers), group);
+        if (which === order[0]) this.metric.remember(rows);
+        const values = await this.held.within(group, () => this.metric.scores(rows, group.answers));
+        group.items.forEach((item, i) => {
+          scores[which][item] = values[i];
+        });
       }
+      this.plan.learn?.(runs);
     }
     this.scores = scores;
     return scores;
@@ -97,17 +97,6 @@ export class GridSweep {
     });
   }
 
-  /** The unchanged runs of a group, kept while its window is worked on. */
-  private async runsOf(group: Group): Promise<GroupRuns> {
-    const known = this.held.get(group.index);
-    if (known !== undefined) return known;
-    const window = this.windows.find((own) => own.includes(group)) ?? [];
-    for (const index of this.held.keys()) if (!window.some((own) => own.index === index)) this.held.delete(index);
-    const runs = await runGroup(this.context.runner, this.plan, this.items, group, this.context);
-    this.held.set(group.index, runs);
-    return runs;
-  }
-
   /** Puts the first-order estimate of every cell into `state`. About 3 forward passes over the prompts. */
   async estimate(
     firstOrder: FirstOrder,
@@ -117,13 +106,15 @@ export class GridSweep {
     onCells: (cells: GridCell[]) => void,
   ): Promise<void> {
     const { runner } = this.context;
-    for (const group of this.windows.flat()) {
+    for (const group of this.held.windows.flat()) {
       await this.context.giveWay?.();
-      const runs = await this.runsOf(group);
-      const reference = (item: number, position: number) => this.metric.referenceAt(item, position, group.answers);
-      const layers = await attributionPatch(
-        ...([runner, firstOrder, group, runs, this.items, spec, reference, this.context] as const),
-      );
+      const runs = await this.held.of(group);
+      const layers = await this.held.within(group, async () => {
+        const reference = await this.metric.referencesOf(group.items, group.answers);
+        return await attributionPatch(
+          ...([runner, firstOrder, group, runs, this.items, spec, reference, this.context] as const),
+        );
+      });
       const finished: GridCell[] = [];
       for (const { layer, items } of layers) {
         const row = firstOrder.layers.indexOf(layer);
@@ -150,23 +141,22 @@ export class GridSweep {
     this.scale = scale;
     const todo = places.filter((place) => !state.isDone(place));
     for (const chunk of this.chunks(todo)) {
-      for (const window of this.windows) {
-        for (const group of window) await this.runCells(group, chunk, state, onCells);
-      }
+      for (const group of this.held.windows.flat()) await this.runCells(group, chunk, state, onCells);
     }
   }
 
   /** Cells that are finished together: few where everything is in memory, more where unchanged runs must be made again. */
   private chunks(places: readonly GridPlace[]): GridPlace[][] {
-    const longest = Math.max(...this.groups.map(({ count }) => count));
+    const { groups, windows } = this.held;
+    const longest = Math.max(...groups.map(({ count }) => count));
     const keyed = places.map((place) => ({ place, start: this.plan.start(place, longest) }));
     keyed.sort(
       (a, b) =>
         (a.start?.first ?? -1) - (b.start?.first ?? -1) || (a.start?.boundary ?? -1) - (b.start?.boundary ?? -1),
     );
-    const positions = Math.min(...this.groups.map((group) => group.items.length * group.count));
+    const positions = Math.min(...groups.map((group) => group.items.length * group.count));
     const atOnce = Math.max(1, Math.floor(this.runPositions / positions));
-    const size = this.windows.length > 1 ? Math.max(CELLS_PER_WINDOW, atOnce) : atOnce;
+    const size = windows.length > 1 ? Math.max(CELLS_PER_WINDOW, atOnce) : atOnce;
     const chunks: GridPlace[][] = [];
     for (let from = 0; from < keyed.length; from += size) {
       chunks.push(keyed.slice(from, from + size).map(({ place }) => place));
@@ -223,24 +213,22 @@ export class GridSweep {
     onCells: (cells: GridCell[]) => void,
   ): Promise<void> {
     throwIfCancelled(this.context.signal);
-    let rows: Float32Array;
+    const unchanged = await this.held.of(group);
+    let values: number[];
     try {
-      rows = await this.climb(group, batch);
+      values = await this.valuesOf(unchanged, group, batch);
     } catch (error) {
-      if (!isOutOfMemory(error)) throw error;
-      if (batch.length === 1) throw tooLarge(group.count);
-      this.runPositions = Math.max(1, Math.floor(this.runPositions / 2));
+      const memory = isOutOfMemory(error);
+      if (!memory && !isNonFinite(error)) throw error;
+      if (batch.length === 1)
+        throw memory ? tooLarge(group.count) : this.atCell(error as MechanistError, group, batch[0]);
+      if (memory) this.runPositions = Math.max(1, Math.floor(this.runPositions / 2));
+      // What can be run is run: smaller, or without the cell that fails.
       const half = Math.ceil(batch.length / 2);
       await this.runBatch(group, batch.slice(0, half), state, onCells);
       await this.runBatch(group, batch.slice(half), state, onCells);
       return;
     }
-    const size = rows.length / batch.length;
-    const scored = batch.map(({ item }, i) => ({
-      item: group.items[item],
-      rows: rows.subarray(i * size, (i + 1) * size),
-    }));
-    const values = await this.metric.scores(scored, group.answers);
     const finished: GridCell[] = [];
     batch.forEach((run, i) => {
       const place = { row: run.row, column: run.column };
@@ -249,8 +237,25 @@ export class GridSweep {
     if (finished.length > 0) onCells(finished);
   }
 
-  private async climb(group: Group, batch: readonly Run[]): Promise<Float32Array> {
-    const runs = await this.runsOf(group);
+  /** Says in which cell a number is not finite. */
+  private atCell(error: MechanistError, group: Group, { row, column, item }: Run): MechanistError {
+    const { rows, columns } = this.plan.axes;
+    const { id } = this.items[group.items[item]].shown;
+    return nonFiniteCell(error, `${rows.labels[row]}.${columns.labels[column]}`, id);
+  }
+
+  /** The metric of each run of a batch. */
+  private async valuesOf(unchanged: GroupRuns, group: Group, batch: readonly Run[]): Promise<number[]> {
+    const rows = await this.climb(unchanged, group, batch);
+    const size = rows.length / batch.length;
+    const scored = batch.map(({ item }, i) => ({
+      item: group.items[item],
+      rows: rows.subarray(i * size, (i + 1) * size),
+    }));
+    return await this.metric.scores(scored, group.answers);
+  }
+
+  private async climb(runs: GroupRuns, group: Group, batch: readonly Run[]): Promise<Float32Array> {
     const boundaries = [...new Set(batch.map(({ boundary }) => boundary))];
     const { first } = batch[0];
     const departures: Departure[] = boundaries.map((boundary) => {
@@ -263,17 +268,4 @@ export class GridSweep {
     });
     return await climb(this.stack, runs.base, first, departures, group.answers, this.context);
   }
-}
-
-/** What the runtime and JavaScript say when memory runs out. */
-function isOutOfMemory(error: unknown): boolean {
-  const text = error instanceof Error ? error.message : String(error);
-  return /bad[_ ]alloc|out of memory|allocation failed|failed to allocate|invalid array length/i.test(text);
-}
-
-function tooLarge(count: number): MechanistError {
-  return new MechanistError(
-    'model-too-large',
-    `There is not enough memory for a single run of ${count} tokens. Close other programs, or shorten the prompt.`,
-  );
 }

@@ -19,18 +19,23 @@ export function nonFiniteError(hook: string, values: ArrayLike<number>, edited =
     ? new MechanistError(
         'bad-input',
         `The activations become ${kind} at ${hook}, in a run with interventions. Use smaller values, or run the prompt without interventions to see whether the model itself is damaged.`,
-        { hook },
+        { hook, kind },
       )
     : new MechanistError(
         'model-corrupt',
         `The activations become ${kind} at ${hook}. The weights of this model are damaged or overflow float32; verify the model or add it again.`,
-        { hook },
+        { hook, kind },
       );
+}
+
+/** Numbers that were added up outside a graph. @throws MechanistError `model-corrupt` when one is not finite, naming `hook` */
+function checkFinite(values: Float32Array, hook: string): Float32Array {
+  if (!allFinite(values)) throw nonFiniteError(hook, values);
+  return values;
 }
 
 /** The numbers of an output. @throws MechanistError `model-corrupt` when one is not finite, naming `hook` */
 export function finiteNumbers({ data }: Output, hook: string): Float32Array {
   if (!(data instanceof Float32Array)) throw new Error('Expected a float32 output.');
-  if (!allFinite(data)) throw nonFiniteError(hook, data);
-  return data;
+  return checkFinite(data, hook);
 }

@@ -1,6 +1,7 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { MechanistError, throwIfCancelled } from '../../shared/errors.ts';
 import type { GraphBytes } from './graphBuilder.ts';
+import { isOutOfMemory } from './outOfMemory.ts';
 
 /** A kind of graph: one session per layer (or one in all, for layer 0). */
 export interface SessionKind {
@@ -145,8 +146,7 @@ export class SessionPool {
 
 /** What the runtime says when memory ends, in words a person can act on; anything else as it is. */
 function runtimeError(error: unknown): unknown {
-  const message = error instanceof Error ? error.message : String(error);
-  if (!/bad_alloc|bad allocation|failed to allocate|out of memory/i.test(message)) return error;
+  if (!isOutOfMemory(error)) return error;
   return new MechanistError(
     'model-too-large',
     'There is not enough memory to go on. Close other programs, shorten the prompt, or choose a smaller model.',

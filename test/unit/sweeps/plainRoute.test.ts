@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { derangement } from '../../../src/core/analyses/ablate.ts';
 import type { AnalysisEngine } from '../../../src/core/analyses/analysisEngine.ts';
+import { derangement } from '../../../src/core/engine/interventions/replacement.ts';
 import type {
   AblateRequest,
   GridDocument,
@@ -87,7 +87,7 @@ describe.each(Object.entries(SHAPES))('shortcuts of %s give the numbers of plain
       const change = (site: Intervention['at']): Intervention => {
         if (mode === 'zero') return { at: site, kind: 'zero' };
         if (mode === 'mean') return { at: site, kind: 'mean', over: 'batch' };
-        return { at: site, kind: 'patch', from: { run: 'source', items: derangement(3, seed, 0) } };
+        return { at: site, kind: 'patch', from: { run: 'source', items: derangement(3, seed) } };
       };
       const run = (site: Intervention['at']) => plain(at, at.clean, [change(site)], at.clean);
       // A little memory: several batches, and unchanged runs that are made again.
