@@ -18,6 +18,12 @@ export interface BlockRows {
   readonly past: KeysValues;
 }
 
+/** A graph of a tail with changes in it, and the inputs that they need. */
+export interface TailEdits {
+  readonly kind: SessionKind;
+  readonly feeds: Feeds;
+}
+
 /** A block whose output is wanted at a few positions only, such as the last block before the logits of the last position. */
 export class BlockTail {
   private readonly inputs: AttentionInputs;
@@ -41,7 +47,13 @@ export class BlockTail {
    * About a sixth of a block for one row of many.
    * @throws MechanistError `model-corrupt`, `cancelled`
    */
-  async run(layer: number, block: BlockRows, rows: readonly number[], signal?: AbortSignal): Promise<Float32Array> {
+  async run(
+    layer: number,
+    block: BlockRows,
+    rows: readonly number[],
+    signal?: AbortSignal,
+    edits?: TailEdits,
+  ): Promise<Float32Array> {
     const { dModel, dHead, nKeyValueHeads } = this.config;
     const { x, items, count, start, past } = block;
     const { [TAIL_INPUTS.mask]: mask, ...angles } = this.inputs.feeds(layer, start, count);
@@ -53,8 +65,9 @@ export class BlockTail {
       [TAIL_INPUTS.rows]: integerTensor(rows),
       [TAIL_INPUTS.pastKeys]: floatTensor(past.keys, pastDims),
       [TAIL_INPUTS.pastValues]: floatTensor(past.values, pastDims),
+      ...edits?.feeds,
     };
-    const { y } = await this.pool.run(this.kind, layer, feeds, ['y'], { signal });
+    const { y } = await this.pool.run(edits?.kind ?? this.kind, layer, feeds, ['y'], { signal });
     return finiteNumbers(y, `blocks.${layer}.hook_resid_post`);
   }
 
