@@ -107,7 +107,8 @@ class GridJob {
     const { context, resolved, plan } = this;
     const targets = resolved.items.map((item) => item.targets);
     const { runner, signal } = context;
-    const metric = await GridMetric.create(runner, resolved.metric, targets, memory * REFERENCE_SHARE, signal);
+    const reference = { referenceBytes: memory * REFERENCE_SHARE, signal };
+    const metric = await GridMetric.create(runner, resolved.metric, targets, reference);
     const sweep = new GridSweep(context, plan, resolved.items, metric, memory, mostItems);
     try {
       const scores = await sweep.prelude();

@@ -1,4 +1,4 @@
-import type { AnswerTarget, MetricSpec } from '../../shared/metric.ts';
+import type { AnswerTarget, ItemMetric, MetricSpec } from '../../shared/metric.ts';
 import type { ModelRunner } from '../engine/modelRunner.ts';
 import {
   columnReader,
@@ -26,6 +26,17 @@ interface Column {
   readonly bias: number;
 }
 
+/** One number a run, the mean over its answers; or one for each answer, which every item must then have as many of. */
+type MetricOutput = 'mean' | 'each answer';
+
+interface MetricOptions {
+  /** Default: the mean. */
+  readonly output?: MetricOutput;
+  /** How much the clean runs' logits may hold. */
+  readonly referenceBytes: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
  * Scores final residual streams. A logit difference costs two dot products a run; other metrics need every column of the
  * unembedding. Not normalised.
@@ -42,19 +53,21 @@ export class GridMetric {
     private readonly runner: ModelRunner,
     private readonly spec: MetricSpec,
     private readonly targets: readonly (readonly AnswerTarget[])[],
-    private readonly referenceBytes: number,
-    private readonly signal: AbortSignal | undefined,
+    private readonly options: MetricOptions,
   ) {}
 
-  /** @param referenceBytes how much the clean runs' logits may hold */
+  /** Numbers of a run. */
+  get width(): number {
+    return this.options.output === 'each answer' ? this.targets[0].length : 1;
+  }
+
   static async create(
     runner: ModelRunner,
     spec: MetricSpec,
     targets: readonly (readonly AnswerTarget[])[],
-    referenceBytes: number,
-    signal?: AbortSignal,
+    options: MetricOptions,
   ): Promise<GridMetric> {
-    const metric = new GridMetric(runner, spec, targets, referenceBytes, signal);
+    const metric = new GridMetric(runner, spec, targets, options);
     if (!needsWholeRow(spec)) {
       const ids = new Set(targets.flat().flatMap(({ answer, foils }) => [answer, ...foils]));
       await metric.readColumns([...ids]);
@@ -94,7 +107,7 @@ export class GridMetric {
     // Re-inserting keeps the map in order of last use.
     this.referenceLogits.delete(item);
     this.referenceLogits.set(item, logits);
-    const kept = Math.max(1, Math.floor(this.referenceBytes / logits.byteLength));
+    const kept = Math.max(1, Math.floor(this.options.referenceBytes / logits.byteLength));
     for (const old of this.referenceLogits.keys()) {
       if (this.referenceLogits.size <= kept) break;
       this.referenceLogits.delete(old);
@@ -102,9 +115,9 @@ export class GridMetric {
     return logits;
   }
 
-  /** The metric of each run. `positions`: what the rows of a run stand for. */
+  /** The metric of each run, `[runs][width]`. `positions`: what the rows of a run stand for. */
   async scores(runs: readonly AnswerRows[], positions: readonly number[]): Promise<number[]> {
-    if (!needsWholeRow(this.spec)) return runs.map((run) => this.scoreByColumns(run, positions));
+    if (!needsWholeRow(this.spec)) return runs.flatMap((run) => this.scoreByColumns(run, positions));
     const result: number[] = [];
     const step = Math.max(1, Math.floor(ROWS_AT_ONCE / positions.length));
     for (let first = 0; first < runs.length; first += step) {
@@ -118,7 +131,7 @@ export class GridMetric {
       const size = logits.length / some.length;
       for (const [i, { item }] of some.entries()) {
         const own = logits.subarray(i * size, (i + 1) * size);
-        result.push(this.scoreByRows(item, own, positions, await this.reference(item)));
+        result.push(...this.scoreByRows(item, own, positions, await this.reference(item)));
       }
     }
     return result;
@@ -126,10 +139,14 @@ export class GridMetric {
 
   private async logits(rows: Float32Array): Promise<Float32Array> {
     const { finalNorm, unembedding } = this.runner;
-    return (await unembedding.logits(finalNorm.apply(rows), undefined, this.signal)).data;
+    return (await unembedding.logits(finalNorm.apply(rows), undefined, this.options.signal)).data;
   }
 
-  private scoreByColumns({ item, rows }: AnswerRows, positions: readonly number[]): number {
+  private numbers({ value, byAnswer }: ItemMetric): readonly number[] {
+    return this.options.output === 'each answer' ? byAnswer : [value];
+  }
+
+  private scoreByColumns({ item, rows }: AnswerRows, positions: readonly number[]): readonly number[] {
     const { dModel } = this.runner.config;
     const normed = this.runner.finalNorm.apply(rows);
     const logitAt = (position: number) => {
@@ -140,7 +157,7 @@ export class GridMetric {
         return dotAt(normed, offset, column.direction, dModel) + column.bias;
       };
     };
-    return metricOfColumns(this.spec, logitAt, this.targets[item]).value;
+    return this.numbers(metricOfColumns(this.spec, logitAt, this.targets[item]));
   }
 
   private scoreByRows(
@@ -148,12 +165,12 @@ export class GridMetric {
     logits: Float32Array,
     positions: readonly number[],
     reference: Float32Array | undefined,
-  ): number {
+  ): readonly number[] {
     const { dVocab } = this.runner.config;
     const rowOf = (all: Float32Array) => (position: number) => {
       const at = positions.indexOf(position);
       return all.subarray(at * dVocab, (at + 1) * dVocab) as LogitsRow;
     };
-    return metricOfItem(this.spec, rowOf(logits), this.targets[item], reference && rowOf(reference)).value;
+    return this.numbers(metricOfItem(this.spec, rowOf(logits), this.targets[item], reference && rowOf(reference)));
   }
 }

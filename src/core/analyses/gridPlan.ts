@@ -26,6 +26,12 @@ export interface GroupRuns {
   readonly answers: readonly number[];
 }
 
+/** The run that activations are taken from. */
+export function sourceOf({ source }: GroupRuns): BaseRun {
+  if (source === null) throw new Error('There is no run to patch from.');
+  return source;
+}
+
 /** Where a cell leaves the base run. */
 export interface CellStart {
   /** First position that changes. */

@@ -25,7 +25,7 @@ interface Run extends CellRun {
   readonly boundary: number;
 }
 
-/** What the unchanged runs score, by item. `other`: of the run that is not changed; NaN without one. */
+/** What the unchanged runs score, `[items][metric.width]`. `source`: of the run that is not changed; NaN without one. */
 export interface BaseScores {
   readonly base: Float64Array;
   readonly source: Float64Array;
@@ -61,10 +61,10 @@ export class GridSweep {
 
   /** Scores the unchanged runs and lets the plan learn from them. One pass over the prompts, or two. */
   async prelude(): Promise<BaseScores> {
-    const { items } = this;
+    const numbers = this.items.length * this.metric.width;
     const scores = {
-      base: new Float64Array(items.length).fill(Number.NaN),
-      source: new Float64Array(items.length).fill(Number.NaN),
+      base: new Float64Array(numbers).fill(Number.NaN),
+      source: new Float64Array(numbers).fill(Number.NaN),
     };
     const order = this.plan.base === 'clean' ? (['base', 'source'] as const) : (['source', 'base'] as const);
     for (const group of this.held.windows.flat()) {
@@ -75,14 +75,20 @@ export class GridSweep {
         const rows = this.finalRows(run.residual(run.runner.config.nLayers), group);
         if (which === order[0]) this.metric.remember(rows);
         const values = await this.held.within(group, () => this.metric.scores(rows, group.answers));
-        group.items.forEach((item, i) => {
-          scores[which][item] = values[i];
+        this.entries(group.items).forEach((entry, i) => {
+          scores[which][entry] = values[i];
         });
       }
       this.plan.learn?.(runs);
     }
     this.scores = scores;
     return scores;
+  }
+
+  /** Where the numbers of some items lie in a state and in the scores. */
+  private entries(items: readonly number[]): number[] {
+    const { width } = this.metric;
+    return items.flatMap((item) => Array.from({ length: width }, (_, i) => item * width + i));
   }
 
   private finalRows(final: Float32Array, group: Group): AnswerRows[] {
@@ -97,7 +103,7 @@ export class GridSweep {
     });
   }
 
-  /** Puts the first-order estimate of every cell into `state`. About 3 forward passes over the prompts. */
+  /** Puts the first-order estimate of every cell into `state`, for metrics of one number. About 3 forward passes over the prompts. */
   async estimate(
     firstOrder: FirstOrder,
     spec: MetricSpec,
@@ -129,7 +135,8 @@ export class GridSweep {
   }
 
   /**
-   * Runs cells exactly and puts them into `state`; those that are done are passed over.
+   * Runs cells exactly and puts them into `state` (one number for each item and number of the metric); those that are done
+   * are passed over.
    * @param onCells cells that have just become whole
    */
   async run(
@@ -181,8 +188,9 @@ export class GridSweep {
         continue;
       }
       // No answer depends on it.
-      const values = group.items.map((item) => this.scale(this.scores.base[item]));
-      if (state.put(place, group.items, values, true)) finished.push(state.cell(place));
+      const entries = this.entries(group.items);
+      const values = entries.map((entry) => this.scale(this.scores.base[entry]));
+      if (state.put(place, entries, values, true)) finished.push(state.cell(place));
     }
     if (finished.length > 0) onCells(finished);
     runs.sort(
@@ -230,9 +238,11 @@ export class GridSweep {
       return;
     }
     const finished: GridCell[] = [];
+    const { width } = this.metric;
     batch.forEach((run, i) => {
       const place = { row: run.row, column: run.column };
-      if (state.put(place, [group.items[run.item]], [this.scale(values[i])], true)) finished.push(state.cell(place));
+      const own = values.slice(i * width, (i + 1) * width).map(this.scale);
+      if (state.put(place, this.entries([group.items[run.item]]), own, true)) finished.push(state.cell(place));
     });
     if (finished.length > 0) onCells(finished);
   }
@@ -244,7 +254,7 @@ export class GridSweep {
     return nonFiniteCell(error, `${rows.labels[row]}.${columns.labels[column]}`, id);
   }
 
-  /** The metric of each run of a batch. */
+  /** The metric of each run of a batch, `[runs][width]`. */
   private async valuesOf(unchanged: GroupRuns, group: Group, batch: readonly Run[]): Promise<number[]> {
     const rows = await this.climb(unchanged, group, batch);
     const size = rows.length / batch.length;

@@ -7,7 +7,7 @@ import type { ModelConfig } from '../models/modelConfig.ts';
 import type { SweepItem } from '../tasks/gridRequest.ts';
 import { headDeltas, pickHeads } from './gridHeads.ts';
 import { type CellRun, type GroupRuns, headAxis, layerAxis, pickRows, type SweepPlan } from './gridPlan.ts';
-import { queryHook } from './patch.ts';
+import { queryHook } from './patchHeads.ts';
 import { type Receiver, Receivers } from './pathReceivers.ts';
 
 /** What the sender of each cell writes anew into the stream, `[cells, positions, d_model]`. */

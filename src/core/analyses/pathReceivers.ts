@@ -4,7 +4,7 @@ import { concatenate } from '../engine/keysValues.ts';
 import type { ClimbContext } from '../engine/sweeps/climb.ts';
 import type { SweepStack } from '../engine/sweeps/sweepStack.ts';
 import { type CellRun, type GroupRuns, pickRows } from './gridPlan.ts';
-import { queryHook } from './patch.ts';
+import { queryHook } from './patchHeads.ts';
 
 export type Receiver = Exclude<PathPatchRequest['receivers'], 'final'>[number];
 

@@ -46,10 +46,12 @@ describe('laws', () => {
   });
 
   it('changes nothing when a run is patched from itself, or from its like', async () => {
-    const prompts = [{ ...pair, corrupted: pair.clean }];
+    // The second prompt differs from the first token on, so that nothing is left out.
+    const prompts = [{ ...pair, corrupted: pair.clean }, { ...other, corrupted: ' t9 t1 t2 t3 t40' }];
     for (const site of ['resid_pre', 'attn_out', 'mlp_out', 'z', 'k', 'pattern'] as const) {
-      const { values, clean } = await sweep(engine, { ...patch, prompts, site });
-      for (const value of values.flat()) expect(value).toBeCloseTo(clean.mean, 4);
+      const { byItem, clean } = await sweep(engine, { ...patch, prompts, site });
+      const own = byItem.data.filter((_, i) => i % 2 === 0);
+      for (const value of own) expect(value).toBeCloseTo(clean.byItem[0], 4);
     }
   });
 
@@ -61,7 +63,7 @@ describe('laws', () => {
     }
     // The prompts part at position 2: what lies before is the same in both.
     const same = values.flatMap((row) => row.slice(0, 2));
-    for (const value of same) expect(value).toBeCloseTo(corrupted?.mean ?? Number.NaN, 4);
+    for (const value of same) expect(value).toBe(Math.fround(corrupted?.mean ?? Number.NaN));
   });
 
   it('adds up: with MLPs frozen, direct paths change the stream by independent summands', async () => {
