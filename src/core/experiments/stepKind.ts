@@ -13,6 +13,11 @@ export interface StepContext extends AnalysisContext, ClimbContext {
   readonly memoryBytes: number;
   /** A circuit that the experiment names: a file beside it (`acronyms.circuit.json`), or the circuit an earlier step found. */
   readonly circuit: (name: string) => CircuitFile;
+  /**
+   * What neighbouring cells share, such as an unchanged run: the value made last, made anew where the key is another. It must
+   * follow from the key, so that a cell gives the same whether it is there or not. Absent: made each time.
+   */
+  readonly recent?: <T>(key: string, make: () => Promise<T>) => Promise<T>;
 }
 
 /** An independent piece of a step. Its id depends on the experiment, the data and the model only. */

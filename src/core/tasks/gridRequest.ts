@@ -5,6 +5,7 @@ import type { GridItem, GridPrompt, GridRequest } from '../../shared/gridDocumen
 import type { AnswerTarget, MetricSpec } from '../../shared/metric.ts';
 import type { Tokenizer } from '../models/tokenizer.ts';
 import { resolveEntry } from './datasetResolve.ts';
+import { metricWords } from './metrics.ts';
 
 /** One item of a sweep in the model's tokens. */
 export interface SweepItem {
@@ -181,15 +182,6 @@ export function positionLabels(items: readonly SweepItem[]): string[] {
   );
 }
 
-const UNITS: Readonly<Record<MetricSpec['kind'], string>> = {
-  'logit-difference': 'logits',
-  'log-prob': 'nats',
-  prob: 'probability',
-  kl: 'nats',
-  'cross-entropy': 'nats',
-  rank: 'entries',
-};
-
 /** What the metric is called and counted in. */
 export function describeMetric(spec: MetricSpec, items: readonly SweepItem[]): { label: string; unit: string } {
   const [{ shown }] = items;
@@ -206,8 +198,7 @@ export function describeMetric(spec: MetricSpec, items: readonly SweepItem[]): {
     'cross-entropy': `−ln p(${answer})`,
     rank: `rank of ${answer}`,
   };
-  const unit = spec.normalize === undefined ? UNITS[spec.kind] : 'share of the effect';
-  return { label: labels[spec.kind], unit };
+  return { label: labels[spec.kind], unit: metricWords(spec).unit };
 }
 
 function differenceLabel(spec: MetricSpec, foils: readonly string[] | null): string {

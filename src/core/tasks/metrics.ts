@@ -7,6 +7,25 @@ export type LogitsRow = ArrayLike<number>;
 /** Reads the logit of one vocabulary entry: from a whole row, or from the columns that were computed. */
 export type LogitOf = (id: number) => number;
 
+const WORDS: Readonly<Record<MetricSpec['kind'], { readonly label: string; readonly unit: string }>> = {
+  'logit-difference': { label: 'logit difference', unit: 'logits' },
+  'log-prob': { label: 'log-probability', unit: 'nats' },
+  prob: { label: 'probability', unit: 'probability' },
+  kl: { label: 'KL from the clean run', unit: 'nats' },
+  'cross-entropy': { label: 'cross-entropy', unit: 'nats' },
+  rank: { label: 'rank', unit: 'entries' },
+};
+
+/** What a metric is called, whatever the answers are, and what it is counted in. */
+export function metricWords(spec: MetricSpec): { readonly label: string; readonly unit: string } {
+  const { label, unit } = WORDS[spec.kind];
+  const foils = { one: 'the foil', mean: 'the mean of the foils', max: 'the largest foil' };
+  return {
+    label: spec.kind === 'logit-difference' ? `${label} to ${foils[spec.foil]}` : label,
+    unit: spec.normalize === undefined ? unit : 'share of the effect',
+  };
+}
+
 /** False only for the logit difference: it needs the answer's and the foils' columns of the unembedding, no others. */
 export function needsWholeRow(metric: MetricSpec): boolean {
   return metric.kind !== 'logit-difference';

@@ -47,7 +47,10 @@ describe('laws', () => {
 
   it('changes nothing when a run is patched from itself, or from its like', async () => {
     // The second prompt differs from the first token on, so that nothing is left out.
-    const prompts = [{ ...pair, corrupted: pair.clean }, { ...other, corrupted: ' t9 t1 t2 t3 t40' }];
+    const prompts = [
+      { ...pair, corrupted: pair.clean },
+      { ...other, corrupted: ' t9 t1 t2 t3 t40' },
+    ];
     for (const site of ['resid_pre', 'attn_out', 'mlp_out', 'z', 'k', 'pattern'] as const) {
       const { byItem, clean } = await sweep(engine, { ...patch, prompts, site });
       const own = byItem.data.filter((_, i) => i % 2 === 0);
