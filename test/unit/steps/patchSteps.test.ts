@@ -217,7 +217,7 @@ describe('cells', () => {
       const { forwardPasses: __, ...among } = kept.cells.get(cell.id) ?? {};
       expect(JSON.parse(JSON.stringify(alone))).toEqual(among);
     }
-    const little = await runStep(patchHeads, stepContext(engine, task, { memoryBytes: 60_000 }), params);
+    const little = await runStep(patchHeads, stepContext(engine, task, { memoryBytes: 150_000 }), params);
     for (const [key, value] of Object.entries(kept.values)) expect(little.values[key]).toBeCloseTo(value, 4);
   });
 

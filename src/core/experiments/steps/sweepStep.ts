@@ -1,5 +1,6 @@
 import { MechanistError } from '../../../shared/errors.ts';
 import type { MetricSpec } from '../../../shared/metric.ts';
+import { GroupTooLarge } from '../../analyses/gridFailures.ts';
 import { GridMetric } from '../../analyses/gridMetric.ts';
 import type { SweepPlan } from '../../analyses/gridPlan.ts';
 import { GridState } from '../../analyses/gridState.ts';
@@ -87,16 +88,31 @@ interface Prepared {
   readonly scores: BaseScores;
 }
 
+/** How much may be held at once; less where memory ended. */
+interface Room {
+  readonly memoryBytes: number;
+  readonly mostItems?: number;
+}
+
+/** Share of the memory that the logits of clean runs may take, where the metric compares with them. */
+const REFERENCE_SHARE = 1 / 8;
+
 /** The unchanged runs of a job and their scores: two forward passes over its rows, or one. */
-async function prepare(context: StepContext, { metric }: SweepStep, job: SweepJob): Promise<readonly Prepared[]> {
-  const { runner, signal, memoryBytes } = context;
+async function prepare(
+  context: StepContext,
+  { metric }: SweepStep,
+  job: SweepJob,
+  { memoryBytes, mostItems }: Room,
+): Promise<readonly Prepared[]> {
+  const { runner, signal } = context;
   const prepared: Prepared[] = [];
   for (const part of job.parts) {
     const targets = part.items.map((item) => item.targets);
-    const scorer = await GridMetric.create(runner, metric, targets, { output: 'each answer', signal });
     // Parts share the memory by their rows; a small one still needs room for a prompt.
     const memory = memoryBytes * Math.max(1 / 16, part.rows.length / job.rows.length);
-    const sweep = new GridSweep(context, part.plan, part.items, scorer, memory);
+    const options = { output: 'each answer', referenceBytes: memory * REFERENCE_SHARE, signal } as const;
+    const scorer = await GridMetric.create(runner, metric, targets, options);
+    const sweep = new GridSweep(context, part.plan, part.items, scorer, memory, mostItems);
     prepared.push({ part, sweep, scores: await sweep.prelude() });
   }
   return prepared;
@@ -145,36 +161,33 @@ class ByAnswer {
   }
 }
 
-/**
- * Runs a layer of a job: every column, on all of its rows. What it shares with other layers (the unchanged runs) is kept for
- * the next cell.
- * @throws MechanistError as `runGrid`
- */
-export async function runSweep(context: StepContext, step: SweepStep, cell: StepCell): Promise<CellResult> {
-  const job = step.jobs.find((own) => step.layers.some((layer) => layerCell(layer, own) === cell.id));
-  const layer = step.layers.find((own) => job !== undefined && layerCell(own, job) === cell.id);
-  if (job === undefined || layer === undefined) throw new MechanistError('internal', `There is no cell ${cell.id}.`);
-  const counted = countedPasses(context);
-  const make = () => prepare(context, step, job);
-  const prepared = await (context.recent?.(`${step.key}/${job.id}`, make) ?? make());
-  const columns = step.columns.labels.length;
+/** Runs a layer of a job with everything prepared. */
+async function runLayer(
+  context: StepContext,
+  { columns: { labels } }: SweepStep,
+  job: SweepJob,
+  layer: number,
+  prepared: readonly Prepared[],
+): Promise<Omit<SweepCellResult, 'forwardPasses'>> {
+  const columns = labels.length;
   const numbers = new ByAnswer(job, columns);
   const total = columns * prepared.length;
+  let done = 0;
+  const report = (finished: number) => {
+    done += finished;
+    context.onProgress?.({ done: Math.min(done, total), total, label: `L${layer}` });
+  };
   try {
-    for (const [p, one] of prepared.entries()) {
+    for (const one of prepared) {
       numbers.takeScores(one);
-      const width = one.part.items[0].targets.length;
-      const state = new GridState(context.model.config.nLayers, columns, one.part.items.length * width);
+      const { items } = one.part;
+      const state = new GridState(context.model.config.nLayers, columns, items.length * items[0].targets.length);
       const places = Array.from({ length: columns }, (_, column) => ({ row: layer, column }));
-      let done = p * columns;
       await one.sweep.run(
         places,
         state,
         (value) => value,
-        (cells) => {
-          done += cells.length;
-          context.onProgress?.({ done: Math.min(done, total), total, label: cell.id });
-        },
+        (cells) => report(cells.length),
       );
       for (const place of places) numbers.takeEffects(one, place.column, state.cell(place).byItem);
     }
@@ -182,5 +195,33 @@ export async function runSweep(context: StepContext, step: SweepStep, cell: Step
     for (const { sweep } of prepared) await sweep.stack.release();
   }
   const { base, source, effects } = numbers;
-  return { base, ...(job.corruption !== null && { source }), effects, forwardPasses: counted() };
+  return { base, ...(job.corruption !== null && { source }), effects };
+}
+
+/**
+ * Runs a layer of a job: every column, on all of its rows. What it shares with other layers (the unchanged runs) is kept for
+ * the next cell. Where memory ends, it goes on with smaller groups of prompts.
+ * @throws MechanistError as `runGrid`
+ */
+export async function runSweep(context: StepContext, step: SweepStep, cell: StepCell): Promise<CellResult> {
+  const job = step.jobs.find((own) => step.layers.some((layer) => layerCell(layer, own) === cell.id));
+  const layer = step.layers.find((own) => job !== undefined && layerCell(own, job) === cell.id);
+  if (job === undefined || layer === undefined) throw new MechanistError('internal', `There is no cell ${cell.id}.`);
+  const counted = countedPasses(context);
+  let room: Room = { memoryBytes: context.memoryBytes };
+  for (;;) {
+    const { memoryBytes, mostItems } = room;
+    const make = () => prepare(context, step, job, room);
+    const key = `${step.key}/${job.id}/${memoryBytes}`;
+    try {
+      const prepared = await (context.recent?.(key, make) ?? make());
+      return { ...(await runLayer(context, step, job, layer, prepared)), forwardPasses: counted() };
+    } catch (error) {
+      if (!(error instanceof GroupTooLarge)) throw error;
+      room = {
+        memoryBytes: memoryBytes / 2,
+        mostItems: Math.ceil(Math.min(error.items, mostItems ?? error.items) / 2),
+      };
+    }
+  }
 }
