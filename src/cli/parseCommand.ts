@@ -2,6 +2,7 @@ import { attributionMethods } from '../core/tasks/frontMatter.ts';
 import type { ObservableSpec } from '../shared/engineProtocol.ts';
 import type { AttributionMethod } from '../shared/traceDocument.ts';
 import { common, DEFAULT_MODEL, joinNegativeNumbers, parse, readInteger, readOutput } from './parseOptions.ts';
+import { isRunName, parseRun, type RunCommand } from './parseRun.ts';
 import { parseSteer, type SteerCommand } from './parseSteer.ts';
 import { isSweepName, parseSweep, type SweepCommand } from './parseSweep.ts';
 import { UsageError } from './usage.ts';
@@ -36,6 +37,7 @@ export type Command = (
   | ModelsCommand
   | SweepCommand
   | SteerCommand
+  | RunCommand
   | { readonly kind: 'help' }
   | { readonly kind: 'version' }
 ) & {
@@ -139,6 +141,7 @@ export function parseCommand(args: readonly string[]): Command {
   if (first === 'trace') return parseTrace(rest);
   if (first === 'models') return parseModels(rest);
   if (first === 'steer') return parseSteer(rest);
+  if (isRunName(first)) return parseRun(first, rest);
   if (isSweepName(first)) return parseSweep(first, rest);
   if (first === 'help') return { kind: 'help', json: false };
   if (!first.startsWith('-')) throw new UsageError(`unknown command "${first}"`);

@@ -1,4 +1,5 @@
-import { bytes } from '../shared/format.ts';
+import type { StepProgress } from '../shared/experimentRun.ts';
+import { bytes, duration } from '../shared/format.ts';
 import type { OnProgress } from '../shared/progress.ts';
 
 /** Where the program reads and writes. The result goes to `out`, everything else to `err`. */
@@ -42,6 +43,12 @@ export class ProgressLine {
       this.#width = line.length;
     };
   }
+
+  /** One line for the step of an experiment that is running. */
+  readonly followStep = ({ step, cells, label, secondsLeft }: StepProgress): void => {
+    const left = secondsLeft === null ? '' : `, ${duration(secondsLeft)} left`;
+    this.follow('cells')({ ...cells, label: `${step} ${label}${left}` });
+  };
 
   clear(): void {
     if (this.#width > 0) this.#terminal.err(`\r${' '.repeat(this.#width)}\r`);

@@ -9,6 +9,8 @@ Usage
   mechanist patch [options]              put activations of one run into another
   mechanist path-patch [options]         patch single paths between heads
   mechanist steer [options]              add a direction inside the model
+  mechanist run FILE [options]           run an experiment, or go on with it
+  mechanist merge FILE PART...           join shares of an experiment's cells
   mechanist models list                  models that can be named
   mechanist models pull ID               download a catalogue model, or resume
   mechanist models info MODEL            architecture and memory, from the headers
@@ -16,6 +18,7 @@ Usage
   mechanist models add PATH              remember a local folder or .gguf file
 
 PROMPT is text; "-" reads it from standard input.
+FILE is an experiment, *.experiment.yaml; PART is the results folder of a share.
 MODEL is a catalogue id, a Hugging Face folder, or a .gguf file.
 
 Options of trace
@@ -68,6 +71,14 @@ Options of steer
                            it is); may be repeated; default 8
   --positions LIST         default: every position
 
+Options of run and merge
+  --step NAME              only this step; may be repeated
+  --cells I/N              run: the I-th of N shares of every step's cells, to be
+                           merged later (or written into one common folder)
+  --model MODEL            instead of the one in the file
+  --out FOLDER             results; default: NAME.results beside the file
+  --fresh                  run: forget the cells that are done
+
 Options of all commands
   --json                   one JSON object on standard output
   --text                   a table for people (default)
@@ -78,5 +89,6 @@ Environment
   MECHANIST_CACHE          folder for downloaded models
   HF_ENDPOINT              another Hugging Face hub
 
-Exit code: 0, 1 (failed), 2 (wrong use), 130 (Ctrl+C)
+Exit code: 0, 1 (failed, or a number is not as expected), 2 (wrong use),
+130 (Ctrl+C)
 `;

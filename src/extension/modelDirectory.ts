@@ -1,5 +1,4 @@
-import { homedir } from 'node:os';
-import { isAbsolute, join, resolve } from 'node:path';
+import { isModelPath, resolveModelName } from '../core/tasks/modelName.ts';
 import { nearestWord } from '../core/tasks/nearestWord.ts';
 import { bytes } from '../shared/format.ts';
 import type { ModelInfo, ModelListing } from '../shared/modelInfo.ts';
@@ -28,18 +27,6 @@ export interface Absent {
   readonly downloadBytes: number | null;
   /** A known name that may have been meant. */
   readonly nearest: string | null;
-}
-
-/** True for what can only be a place on disk, never a catalogue id. */
-function isPath(name: string): boolean {
-  return /^(?:~|\.{1,2})?[\\/]/.test(name) || isAbsolute(name) || /\.gguf$/i.test(name);
-}
-
-/** Absolute path of a folder or file as a person wrote it, relative to the folder of the prompt file; ids stay. */
-export function resolveModelName(name: string, folder: string | null): string {
-  if (!isPath(name)) return name;
-  if (/^~[\\/]/.test(name)) return join(homedir(), name.slice(2));
-  return isAbsolute(name) ? name : resolve(folder ?? '.', name);
 }
 
 /** `smollm2-135m is not on this machine (98 MB to download)` */
@@ -110,7 +97,7 @@ function pick(name: string, folder: string | null, listings: readonly ModelListi
   if (listing?.state === 'ready' || listing?.state === 'bundled') {
     return { kind: 'use', ref, label: listing.label, insteadOf: null };
   }
-  if (!listing && isPath(name)) return { kind: 'use', ref, label: name, insteadOf: null };
+  if (!listing && isModelPath(name)) return { kind: 'use', ref, label: name, insteadOf: null };
   const why = listing?.state === 'remote' ? 'remote' : listing ? 'missing' : 'unknown';
   const nearest =
     why === 'unknown'

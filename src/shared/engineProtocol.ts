@@ -1,3 +1,4 @@
+import type { ExperimentOutcome } from './experimentRun.ts';
 import type { GridDocument, GridRequest } from './gridDocument.ts';
 import type { ModelInfo, ModelListing, VerifyReport } from './modelInfo.ts';
 import type { AttributionMethod, HeadDetail, LensTable, TraceDocument } from './traceDocument.ts';
@@ -54,6 +55,24 @@ export interface EngineRequests {
    * what they brought. `resume` is such a partial document: its cells are not run again.
    */
   grid: { params: { request: GridRequest; token: string; resume?: GridDocument }; result: GridDocument };
+  /**
+   * Runs the steps of an experiment file, or goes on with them; results and finished cells are written beside it. While it
+   * runs, `experiment.progress` and `experiment.step` (see `ExperimentNotifications`) carry `token`.
+   */
+  'experiment.run': {
+    params: {
+      /** Absolute. */
+      path: string;
+      /** As it is in an editor; absent: as it is on disk. */
+      text?: string;
+      /** Absent: all. */
+      steps?: readonly string[];
+      /** Forget the cells that are done. */
+      fresh?: boolean;
+      token: string;
+    };
+    result: ExperimentOutcome;
+  };
 }
 
 export type EngineMethod = keyof EngineRequests;

@@ -20,9 +20,14 @@ function jsonValue(_key: string, value: unknown): unknown {
   return typeof value === 'number' ? toPlain(value) : value;
 }
 
-/** A result as the text of a file. */
-export function gridToJson(document: GridDocument): string {
+/** Any result as the text of a file. */
+export function resultToJson(document: object): string {
   return `${JSON.stringify(document, jsonValue, 1)}\n`;
+}
+
+/** A sweep's result as the text of a file. */
+export function gridToJson(document: GridDocument): string {
+  return resultToJson(document);
 }
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>

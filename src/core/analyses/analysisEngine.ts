@@ -1,10 +1,13 @@
 import type { TermCheck, TraceRequest } from '../../shared/engineProtocol.ts';
+import type { ExperimentOutcome } from '../../shared/experimentRun.ts';
 import type { GridDocument, GridRequest } from '../../shared/gridDocument.ts';
 import type { SteerDocument, SteerRequest } from '../../shared/steerDocument.ts';
 import type { HeadDetail, LensTable, TraceDocument } from '../../shared/traceDocument.ts';
 import { ActivationCache } from '../engine/activationCache.ts';
 import { ModelRunner, type RunContext } from '../engine/modelRunner.ts';
 import type { ClimbContext } from '../engine/sweeps/climb.ts';
+import { type ExperimentOptions, runExperiment } from '../experiments/runExperiment.ts';
+import type { StepContext } from '../experiments/stepKind.ts';
 import type { OpenModel } from '../models/openModel.ts';
 import { checkTerms } from '../tasks/observable.ts';
 import type { AnalysisContext } from './analysisContext.ts';
@@ -84,6 +87,15 @@ export class AnalysisEngine {
   /** Adds a direction at a hook point: metric and next tokens before and after. */
   steer(request: SteerRequest, context: RunContext = {}): Promise<SteerDocument> {
     return steer(this.context(context), request);
+  }
+
+  /** The steps of an experiment, in their order; each finished cell is kept at once. */
+  experiment(
+    options: ExperimentOptions,
+    on: Pick<StepContext, 'task' | 'memoryBytes'>,
+    context: ClimbContext = {},
+  ): Promise<ExperimentOutcome> {
+    return runExperiment({ ...this.context(context), ...context, ...on }, options);
   }
 
   /** Gives all memory back. */

@@ -28,7 +28,10 @@ export interface StepCell {
   readonly passes: number;
 }
 
-/** What a cell leaves: JSON values only, numbers as float64. */
+/**
+ * What a cell leaves: JSON values only, numbers as float64 (NaN and infinities are kept). `forwardPasses`, where it is a
+ * number, is what the cell cost in forward passes of one prompt, as counted; else it is taken to be `passes` × rows.
+ */
 export type CellResult = Readonly<Record<string, unknown>>;
 
 /** A step put together from its cells. */
@@ -59,6 +62,9 @@ export interface ParamsSchema {
 export interface StepKind<P = Readonly<Record<string, unknown>>> {
   /** `patch-residual`: the key under which a step names it. */
   readonly name: string;
+  /** Raised whenever the same cell would leave something else: cells of an earlier version are run again. Absent: 1. */
+  readonly version?: number;
+  /** A property `metric` takes the experiment's metric where a step names none. */
   readonly params: ParamsSchema;
   /**
    * The step's cells in a fixed order. No forward passes.

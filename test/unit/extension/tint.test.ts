@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { resolveModelName } from '../../../src/extension/modelDirectory.ts';
+import { resolveModelName } from '../../../src/core/tasks/modelName.ts';
 import { legendPieces } from '../../../src/extension/promptLanguage/legend.ts';
 import { moveShown } from '../../../src/extension/promptLanguage/shownTokens.ts';
 import { beyondEnd, scaleEnd, tintRanges, tintStep } from '../../../src/extension/promptLanguage/tint.ts';

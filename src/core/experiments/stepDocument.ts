@@ -1,0 +1,132 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { CircuitFile } from '../../shared/circuit.ts';
+import { stepEvaluationName, stepResultName } from '../../shared/experimentRun.ts';
+import type { FiguresDocument } from '../../shared/figures.ts';
+import { resultToJson } from '../../shared/gridFile.ts';
+import type { Provenance } from '../../shared/traceDocument.ts';
+import { writeFileAtomically } from '../models/writeFileAtomically.ts';
+import { checkNumbers } from '../tasks/experiment/checkNumbers.ts';
+import { requestOf } from '../tasks/experiment/experimentRequest.ts';
+import type { Expectation, ExperimentFile } from '../tasks/experiment/experimentTypes.ts';
+import type { StoredCell } from './cellStore.ts';
+import { circuitEnding } from './circuitsOfStep.ts';
+import type { StepContext, StepResult } from './stepKind.ts';
+import type { StepPlan } from './stepPlan.ts';
+
+/** A step's result as its files have it. */
+export interface StepDocuments {
+  readonly figures: FiguresDocument;
+  readonly result: StepResult;
+}
+
+function provenanceOf({ model, version }: StepContext, ref: string, ablation: string, key: string): Provenance {
+  return {
+    mechanistVersion: version,
+    model: ref,
+    modelLabel: model.info.label,
+    family: model.config.family,
+    modelHash: model.info.hash,
+    patches: [],
+    dtype: 'float32',
+    bos: model.tokenizer.addsBos ? 'added by the tokenizer' : 'none added',
+    weightProcessing: 'none',
+    ablation,
+    hash: key.slice(0, 7),
+  };
+}
+
+function costOf({ cells, context }: StepPlan, done: ReadonlyMap<string, StoredCell>): FiguresDocument['cost'] {
+  let forwardPasses = 0;
+  let seconds = 0;
+  for (const { id, passes } of cells) {
+    const stored = done.get(id);
+    if (stored === undefined) continue;
+    const counted = stored.result.forwardPasses;
+    forwardPasses += typeof counted === 'number' ? counted : passes * context.task.items.length;
+    seconds += stored.seconds;
+  }
+  return { forwardPasses, seconds };
+}
+
+/**
+ * Puts a step's finished cells together. Equal cells give an equal document, `cost.seconds` apart, whoever ran them.
+ * Expectations are checked once every cell is there.
+ */
+export function assembleStep(
+  plan: StepPlan,
+  done: ReadonlyMap<string, StoredCell>,
+  about: {
+    readonly file: ExperimentFile;
+    readonly model: string;
+    /** Names that expectations may call the model by. */
+    readonly modelNames: readonly string[];
+    readonly warnings: readonly string[];
+  },
+): StepDocuments {
+  const { kind, step, context, cells, key } = plan;
+  const { task } = context;
+  const results = new Map(cells.flatMap(({ id }) => (done.has(id) ? [[id, (done.get(id) as StoredCell).result]] : [])));
+  const result = kind.assemble(context, step.params, results);
+  const complete = results.size === cells.length;
+  const expect: readonly Expectation[] = complete ? about.file.expect.filter((own) => own.step === step.name) : [];
+  const provenance = provenanceOf(context, about.model, result.ablation, key);
+  const cost = costOf(plan, done);
+  const figures: FiguresDocument = {
+    schemaVersion: 1,
+    kind: 'figures',
+    analysis: kind.name,
+    title: result.title,
+    subtitle: result.subtitle,
+    complete,
+    cells: { done: results.size, total: cells.length },
+    warnings: [...about.warnings, ...result.warnings],
+    provenance,
+    request: {
+      ...requestOf(about.file, step, about.model),
+      step: step.name,
+      dataHash: task.hash,
+      rows: task.items.length,
+      refused: task.refused,
+      circuits: Object.fromEntries([...plan.circuits].map(([name, circuit]) => [name, circuit.name])),
+    },
+    pictures: result.pictures,
+    values: result.values,
+    checks: checkNumbers(result.values, expect, { ref: about.model, names: about.modelNames }),
+    cost,
+  };
+  const { evaluation } = result;
+  if (evaluation === undefined) return { figures, result };
+  return { figures, result: { ...result, evaluation: { ...evaluation, complete, provenance, cost } } };
+}
+
+/** A circuit file that somebody may have edited since this very step wrote it is left alone. */
+async function writeCircuit(path: string, circuit: CircuitFile, key: string, fresh: boolean): Promise<void> {
+  const there = fresh ? null : await readFile(path, 'utf8').catch(() => null);
+  const same = there?.includes(`"cellsKey": "${key}"`) ?? false;
+  if (same) return;
+  const own = { ...circuit, provenance: { ...circuit.provenance, cellsKey: key } };
+  await writeFileAtomically(path, `${JSON.stringify(own, null, 2)}\n`);
+}
+
+/**
+ * Writes the files of a step: its figures, and once it is complete the circuit it found.
+ * @returns absolute path of the figures
+ * @throws MechanistError `disk-full`, `bad-input` (no permission)
+ */
+export async function writeStep(
+  results: string,
+  { step, key }: StepPlan,
+  { figures, result }: StepDocuments,
+  fresh: boolean,
+): Promise<string> {
+  const path = join(results, stepResultName(step.name));
+  await writeFileAtomically(path, resultToJson(figures));
+  if (result.evaluation !== undefined) {
+    await writeFileAtomically(join(results, stepEvaluationName(step.name)), resultToJson(result.evaluation));
+  }
+  if (result.circuit !== undefined && figures.complete) {
+    await writeCircuit(join(results, `${step.name}${circuitEnding}`), result.circuit, key, fresh);
+  }
+  return path;
+}
