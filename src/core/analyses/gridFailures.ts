@@ -15,12 +15,7 @@ export function tooLarge(count: number): MechanistError {
   );
 }
 
-/** Whether a run stopped at a NaN or infinity; its `data.hook` says where. */
-export function isNonFinite(error: unknown): error is MechanistError {
-  return error instanceof MechanistError && typeof error.data.hook === 'string';
-}
-
-/** The same for one cell on one prompt, whose unchanged run is finite. `cell`: `L3.H1`. */
+/** For a NaN or infinity of one cell on one prompt, whose unchanged run is finite. `cell`: `L3.H1`. */
 export function nonFiniteCell({ data }: MechanistError, cell: string, prompt: string): MechanistError {
   const { hook, kind = 'NaN' } = data;
   return new MechanistError(

@@ -1,13 +1,14 @@
 import { type MechanistError, throwIfCancelled } from '../../shared/errors.ts';
 import type { GridCell } from '../../shared/gridDocument.ts';
 import type { MetricSpec } from '../../shared/metric.ts';
+import { isNonFinite } from '../engine/nonFinite.ts';
 import { isOutOfMemory } from '../engine/outOfMemory.ts';
 import { type ClimbContext, climb, type Departure } from '../engine/sweeps/climb.ts';
 import { SweepStack } from '../engine/sweeps/sweepStack.ts';
 import type { SweepItem } from '../tasks/gridRequest.ts';
 import type { AnalysisContext } from './analysisContext.ts';
 import { attributionPatch, type FirstOrder } from './attributionPatch.ts';
-import { isNonFinite, nonFiniteCell, tooLarge } from './gridFailures.ts';
+import { nonFiniteCell, tooLarge } from './gridFailures.ts';
 import { type Group, HeldRuns } from './gridGroups.ts';
 import type { AnswerRows, GridMetric } from './gridMetric.ts';
 import { type CellRun, type GridPlace, type GroupRuns, hasOtherRun, type SweepPlan } from './gridPlan.ts';
@@ -226,11 +227,11 @@ export class GridSweep {
     try {
       values = await this.valuesOf(unchanged, group, batch);
     } catch (error) {
-      const memory = isOutOfMemory(error);
-      if (!memory && !isNonFinite(error)) throw error;
-      if (batch.length === 1)
-        throw memory ? tooLarge(group.count) : this.atCell(error as MechanistError, group, batch[0]);
-      if (memory) this.runPositions = Math.max(1, Math.floor(this.runPositions / 2));
+      if (!isOutOfMemory(error) && !isNonFinite(error)) throw error;
+      if (batch.length === 1) {
+        throw isNonFinite(error) ? this.atCell(error, group, batch[0]) : tooLarge(group.count);
+      }
+      if (!isNonFinite(error)) this.runPositions = Math.max(1, Math.floor(this.runPositions / 2));
       // What can be run is run: smaller, or without the cell that fails.
       const half = Math.ceil(batch.length / 2);
       await this.runBatch(group, batch.slice(0, half), state, onCells);

@@ -29,7 +29,7 @@ export function nonFiniteError(hook: string, values: ArrayLike<number>, edited =
 }
 
 /** Numbers that were added up outside a graph. @throws MechanistError `model-corrupt` when one is not finite, naming `hook` */
-function checkFinite(values: Float32Array, hook: string): Float32Array {
+export function checkFinite(values: Float32Array, hook: string): Float32Array {
   if (!allFinite(values)) throw nonFiniteError(hook, values);
   return values;
 }
@@ -38,4 +38,9 @@ function checkFinite(values: Float32Array, hook: string): Float32Array {
 export function finiteNumbers({ data }: Output, hook: string): Float32Array {
   if (!(data instanceof Float32Array)) throw new Error('Expected a float32 output.');
   return checkFinite(data, hook);
+}
+
+/** Whether a run stopped at a NaN or infinity; its `data.hook` says where. */
+export function isNonFinite(error: unknown): error is MechanistError {
+  return error instanceof MechanistError && typeof error.data.hook === 'string';
 }

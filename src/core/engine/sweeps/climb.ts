@@ -1,5 +1,6 @@
 import { concatenate } from '../keysValues.ts';
 import type { RunContext } from '../modelRunner.ts';
+import { checkFinite } from '../nonFinite.ts';
 import type { BaseRun } from './baseRun.ts';
 import type { SweepStack } from './sweepStack.ts';
 
@@ -20,7 +21,10 @@ export interface Departure {
 
 async function allRows(departures: readonly Departure[]): Promise<Float32Array> {
   const parts: Float32Array[] = [];
-  for (const { rows } of departures) parts.push(await rows());
+  for (const { rows, boundary } of departures) {
+    const hook = boundary === 0 ? 'blocks.0.hook_resid_pre' : `blocks.${boundary - 1}.hook_resid_post`;
+    parts.push(checkFinite(await rows(), hook));
+  }
   return concatenate(parts);
 }
 
@@ -30,6 +34,7 @@ async function allRows(departures: readonly Departure[]): Promise<Float32Array> 
  * @param departures ordered by boundary; those after the last layer come alone
  * @param answers absolute positions of which the final stream is wanted, for every run; those before `first` are the base run's
  * @returns `[runs, answers, d_model]`
+ * @throws MechanistError `model-corrupt` naming the first hook point with a NaN or infinity
  */
 export async function climb(
   stack: SweepStack,

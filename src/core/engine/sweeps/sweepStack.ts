@@ -2,12 +2,12 @@ import type { ModelConfig } from '../../models/modelConfig.ts';
 import { AttentionInputs } from '../attentionInputs.ts';
 import { type BlockRows, maskRows } from '../blockTail.ts';
 import type { ModelRunner, RunContext } from '../modelRunner.ts';
-import { finiteNumbers } from '../nonFinite.ts';
+import { allFinite, checkFinite, finiteNumbers, isNonFinite } from '../nonFinite.ts';
 import { type Feeds, floatTensor, integerTensor, type SessionKind } from '../sessionPool.ts';
 import { TAIL_INPUTS } from '../tailGraph.ts';
 import { buildAttendGraph } from './attendGraph.ts';
 import { buildHeadDeltaGraph } from './headDeltaGraph.ts';
-import { buildMlpGraph } from './mlpGraph.ts';
+import { buildMlpGraph, buildReadMlpGraph, mlpHooks } from './mlpGraph.ts';
 import { buildProjectGraph } from './projectGraph.ts';
 
 /** The parts of blocks that sweeps run. Their weights stay in the file's pages: only whole blocks are worth a packed copy. */
@@ -15,6 +15,7 @@ export class SweepStack {
   readonly config: ModelConfig;
   private readonly inputs: AttentionInputs;
   private readonly mlpKind: SessionKind;
+  private readonly readMlpKind: SessionKind;
   private readonly projectKind: SessionKind;
   private readonly deltaKinds = new Map<number, SessionKind>();
   private readonly attendKinds = new Map<number, SessionKind>();
@@ -27,6 +28,11 @@ export class SweepStack {
       name: 'sweep mlp',
       packed: false,
       build: (layer) => buildMlpGraph(config, weights.blocks[layer], layer),
+    };
+    this.readMlpKind = {
+      name: 'sweep mlp, read',
+      packed: false,
+      build: (layer) => buildReadMlpGraph(config, weights.blocks[layer], layer),
     };
     this.projectKind = {
       name: 'sweep projections',
@@ -95,8 +101,13 @@ export class SweepStack {
       v: floatTensor(v, [cells, keys, dHead]),
       mask: maskRows(mask, rows),
     };
-    const result = await this.runner.pool.run(this.attendKind(heads), 0, feeds, ['z'], context);
-    return finiteNumbers(result.z, `blocks.${layer}.attn.hook_z`);
+    const attention = `blocks.${layer}.attn`;
+    const { z } = await this.runner.pool.run(this.attendKind(heads), 0, feeds, ['z'], context);
+    if (!allFinite(z.data as Float32Array)) {
+      const scores = scoresOf({ q, k }, cells, rows, dHead, this.config.attention.scale);
+      checkFinite(scores, `${attention}.hook_attn_scores`);
+    }
+    return finiteNumbers(z, `${attention}.hook_z`);
   }
 
   /** Rotated queries and keys, and values, of all heads, for whole prompts: each `[items, pos, heads · d_head]`. */
@@ -117,8 +128,17 @@ export class SweepStack {
 
   /** mlp_out `[rows, d_model]` for rows of resid_mid (of resid_pre in parallel models). */
   async mlp(layer: number, input: Float32Array, context: RunContext): Promise<Float32Array> {
-    const feeds = { input: floatTensor(input, [input.length / this.config.dModel, this.config.dModel]) };
-    return await this.one(this.mlpKind, layer, feeds, 'out', `blocks.${layer}.hook_mlp_out`, context);
+    const { dModel, parallelResidual } = this.config;
+    const block = `blocks.${layer}`;
+    checkFinite(input, `${block}.${parallelResidual ? 'hook_resid_pre' : 'hook_resid_mid'}`);
+    const feeds = { input: floatTensor(input, [input.length / dModel, dModel]) };
+    const { out } = await this.runner.pool.run(this.mlpKind, layer, feeds, ['out'], context);
+    if (!allFinite(out.data as Float32Array)) {
+      const hooks = mlpHooks(this.config);
+      const read = await this.runner.pool.run(this.readMlpKind, layer, feeds, hooks, context);
+      for (const hook of hooks) finiteNumbers(read[hook], `${block}.${hook}`);
+    }
+    return finiteNumbers(out, `${block}.hook_mlp_out`);
   }
 
   /** resid_post of a whole block, `[items, count, d_model]`. */
@@ -129,15 +149,27 @@ export class SweepStack {
   }
 
   /** resid_post at some of the new positions only, `[items, rows, d_model]`. `rows`: indices into the new positions. */
-  tail(layer: number, block: BlockRows, rows: readonly number[], context: RunContext): Promise<Float32Array> {
-    return this.runner.tail.run(layer, block, rows, context.signal);
+  async tail(layer: number, block: BlockRows, rows: readonly number[], context: RunContext): Promise<Float32Array> {
+    try {
+      return await this.runner.tail.run(layer, block, rows, context.signal);
+    } catch (error) {
+      // The whole block says at which of its hooks.
+      if (isNonFinite(error)) await this.block(layer, block, context);
+      throw error;
+    }
   }
 
   /** Frees the graphs; the stack can be used again. */
   async release(): Promise<void> {
     const { pool, tail } = this.runner;
     await tail.release();
-    for (const kind of [this.mlpKind, this.projectKind, ...this.deltaKinds.values(), ...this.attendKinds.values()])
+    for (const kind of [
+      this.mlpKind,
+      this.readMlpKind,
+      this.projectKind,
+      ...this.deltaKinds.values(),
+      ...this.attendKinds.values(),
+    ])
       await pool.release(kind);
   }
 
@@ -152,4 +184,26 @@ export class SweepStack {
   ): Promise<Float32Array> {
     return finiteNumbers((await this.runner.pool.run(kind, layer, feeds, [output], { signal }))[output], hook);
   }
+}
+
+/** Scores of each query with the keys that it may look at, one after another, float32: to say where a number is not finite. */
+function scoresOf(
+  { q, k }: { readonly q: Float32Array; readonly k: Float32Array },
+  cells: number,
+  rows: readonly number[],
+  dHead: number,
+  scale: number,
+): Float32Array {
+  const [perCell, keys] = [q.length / (cells * rows.length * dHead), k.length / (cells * dHead)];
+  const scores: number[] = [];
+  for (let query = 0; query < q.length / dHead; query += 1) {
+    const row = rows[Math.floor(query / perCell) % rows.length];
+    const cell = Math.floor(query / (perCell * rows.length));
+    for (let key = 0; key <= row; key += 1) {
+      let sum = 0;
+      for (let i = 0; i < dHead; i += 1) sum += q[query * dHead + i] * k[(cell * keys + key) * dHead + i];
+      scores.push(scale * sum);
+    }
+  }
+  return Float32Array.from(scores);
 }
