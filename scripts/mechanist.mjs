@@ -32,4 +32,11 @@ if (!existsSync(program) || statSync(program).mtimeMs < newestSource()) {
     process.exit(1);
   }
 }
+// As in the engine process of the extension: what one layer frees serves the next (src/extension/engineClient.ts).
+const allocator = { MALLOC_MMAP_THRESHOLD_: String(32 << 20), MALLOC_TRIM_THRESHOLD_: String(512 << 20) };
+if (process.platform === 'linux' && !('MALLOC_TRIM_THRESHOLD_' in process.env) && 'execve' in process) {
+  // Node 22.15 and later; older ones go on without.
+  const args = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
+  process.execve(process.execPath, args, { ...allocator, ...process.env });
+}
 createRequire(import.meta.url)(program);

@@ -4,6 +4,15 @@ import { isCancelled, MechanistError } from '../shared/errors.ts';
 import { createPeer, type MessagePortLike, type Peer, type RequestOptions } from '../shared/rpc.ts';
 import { Emitter } from './emitter.ts';
 
+/**
+ * glibc's allocator gives large blocks back to the system at once, and takes them again, page by page, in the next layer: up to a
+ * third of a run's time. These keep what one layer has freed for the next one. Ignored where there is no glibc.
+ */
+const allocatorSettings = {
+  MALLOC_MMAP_THRESHOLD_: String(32 << 20),
+  MALLOC_TRIM_THRESHOLD_: String(512 << 20),
+};
+
 /** Whoever answers the engine's requests: the engine process, or a stand-in in a test. */
 export interface EnginePort {
   /** @throws MechanistError; `cancelled` when `signal` fires, `engine-stopped` when the process died meanwhile. */
@@ -164,7 +173,7 @@ export class EngineClient implements NotifyingPort {
       serialization: 'advanced',
       execPath: process.execPath,
       execArgv: [],
-      env: { ...process.env, ELECTRON_RUN_AS_NODE: '1' },
+      env: { ...allocatorSettings, ...process.env, ELECTRON_RUN_AS_NODE: '1' },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     const running: Running = { child, peer: this.#peerOf(child), stopping: false, hello: null };

@@ -84,7 +84,7 @@ export interface LayerEffects {
 /**
  * Attribution patching (Nanda 2023; Syed et al. 2023): what each replacement would change if the metric were linear,
  * gradient × (replacement − own) summed over the replaced entries, for all cells from one backward pass.
- * About 3 forward passes of the group.
+ * About 2 forward passes of the group: the unchanged run is there.
  */
 export async function attributionPatch(
   runner: ModelRunner,
@@ -105,15 +105,16 @@ export async function attributionPatch(
     targets: group.items.map((item) => items[item].targets),
     reference: (item: number, position: number) => referenceAt(group.items[item], position) ?? [],
   };
-  const { tokens } = runs.base;
-  const { gradients, activations } = await backwardOf(runner).gradients(tokens, objective, {
+  const { tokens, streams } = runs.base;
+  const { gradients } = await backwardOf(runner).gradients(tokens, objective, {
     hooks,
-    activations: hooks,
+    forward: { residuals: streams },
     signal,
   });
   return layers.map((layer) => {
-    const [gradient, own] = [gradients.get(name(layer)), activations.get(name(layer))];
-    if (gradient === undefined || own === undefined) throw new Error(`No gradient at ${name(layer)}.`);
-    return { layer, items: effects(gradient, own.data, firstOrder.replacement(runs, layer), firstOrder) };
+    const gradient = gradients.get(name(layer));
+    if (gradient === undefined) throw new Error(`No gradient at ${name(layer)}.`);
+    const own = runs.base.at(layer, hook);
+    return { layer, items: effects(gradient, own, firstOrder.replacement(runs, layer), firstOrder) };
   });
 }

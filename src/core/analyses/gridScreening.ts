@@ -23,13 +23,16 @@ function union(a: Kept, b: Kept): Kept {
 export function planFor(plan: SweepPlan, method: GridDocument['method']): SweepPlan {
   const { kept, firstOrder } = plan;
   if (method === 'exact' || firstOrder === null) return { ...plan, firstOrder: null };
-  if (method === 'attribution') return { ...plan, kept: firstOrder.kept };
+  // The estimate starts from the unchanged run: its streams, and what stands at the hook.
+  const { hook, layers } = firstOrder;
+  const own = union(firstOrder.kept.base, { hooks: [hook], layers, keysValues: false, residuals: true });
+  if (method === 'attribution') return { ...plan, kept: { base: own, source: firstOrder.kept.source } };
   const { source } = kept;
   const other = firstOrder.kept.source;
   return {
     ...plan,
     kept: {
-      base: union(kept.base, firstOrder.kept.base),
+      base: union(kept.base, own),
       source: source === null || other === null ? (source ?? other) : union(source, other),
     },
   };

@@ -3,6 +3,7 @@ import type { ModelWeights } from '../models/modelWeights.ts';
 import { ActivationReads, rowsOfTile, type Tile, type TileRows } from './activationReads.ts';
 import { AttentionInputs } from './attentionInputs.ts';
 import { BLOCK_INPUTS, BLOCK_OUTPUTS, buildBlockGraph } from './blockGraph.ts';
+import type { BlockRows } from './blockTail.ts';
 import { buildHeadResultGraph } from './headResultGraph.ts';
 import { type BlockHook, graphHooks } from './hookPoints.ts';
 import { rowsInput } from './hookSink.ts';
@@ -16,15 +17,8 @@ import {
   putRows,
   takeRows,
 } from './keysValues.ts';
-import { allFinite, nonFiniteError } from './nonFinite.ts';
-import {
-  type Feeds,
-  floatTensor,
-  integerTensor,
-  type Output,
-  type SessionKind,
-  type SessionPool,
-} from './sessionPool.ts';
+import { allFinite, finiteNumbers, nonFiniteError } from './nonFinite.ts';
+import { type Feeds, floats, floatTensor, integerTensor, type SessionKind, type SessionPool } from './sessionPool.ts';
 import type { LayerEdits, StackPass, StackResult } from './stackPass.ts';
 
 /** What one batch tile yields: the same, for its items. */
@@ -194,7 +188,8 @@ export class BlockStack {
     );
     const kind = edits?.kind ?? this.blockKind;
     const feeds = {
-      ...this.feeds(layer, pass.start + tile.firstRow, tile, x, past),
+      ...this.feeds(tile, x, past),
+      ...this.inputs.feeds(layer, pass.start + tile.firstRow, tile.rows),
       ...this.rowFeeds(edits?.hooks ?? this.hooks, inGraph, tileRows.local),
       ...edits?.feeds({ ...tile, firstRow: pass.start + tile.firstRow }),
     };
@@ -220,14 +215,13 @@ export class BlockStack {
     return { x: y, keysValues };
   }
 
-  private feeds(layer: number, first: number, tile: Tile, x: Float32Array, past: KeysValues): Feeds {
+  private feeds(tile: Pick<Tile, 'items' | 'rows'>, x: Float32Array, past: KeysValues): Feeds {
     const { dModel, dHead, nKeyValueHeads } = this.config;
     const pastDims = [past.batch, nKeyValueHeads, past.length, dHead];
     return {
       [BLOCK_INPUTS.x]: floatTensor(x, [tile.items, tile.rows, dModel]),
       [BLOCK_INPUTS.pastKeys]: floatTensor(past.keys, pastDims),
       [BLOCK_INPUTS.pastValues]: floatTensor(past.values, pastDims),
-      ...this.inputs.feeds(layer, first, tile.rows),
     };
   }
 
@@ -235,6 +229,22 @@ export class BlockStack {
   private rowFeeds(hooks: readonly BlockHook[], wanted: readonly BlockHook[], rows: readonly number[]): Feeds {
     const tensor = rows.length === 0 ? this.noRows : integerTensor(rows);
     return Object.fromEntries(hooks.map((hook) => [rowsInput(hook), wanted.includes(hook) ? tensor : this.noRows]));
+  }
+
+  /**
+   * resid_post `[items, count, d_model]` of one run in one piece, nothing read, with a mask and rotary angles of the caller's.
+   * @throws MechanistError `cancelled`, `model-corrupt`
+   */
+  async plainBlock(layer: number, block: BlockRows, inputs: Feeds, signal?: AbortSignal): Promise<Float32Array> {
+    const { items, count: rows } = block;
+    const feeds = {
+      ...this.feeds({ items, rows }, block.x, block.past),
+      ...inputs,
+      ...this.rowFeeds(this.hooks, [], []),
+    };
+    const { y } = await this.pool.run(this.blockKind, layer, feeds, [BLOCK_OUTPUTS.y], { signal });
+    this.blockPositions += items * rows;
+    return finiteNumbers(y, `blocks.${layer}.hook_resid_post`);
   }
 
   private async storeHeadResults(
@@ -280,9 +290,4 @@ export class BlockStack {
 function checked(x: Float32Array, before: Float32Array, hook: string): Float32Array {
   if (x !== before && !allFinite(x)) throw nonFiniteError(hook, x, true);
   return x;
-}
-
-function floats(output: Output): Float32Array {
-  if (output.data instanceof Float32Array) return output.data;
-  throw new Error('Expected a float32 output.');
 }

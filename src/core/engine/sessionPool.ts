@@ -24,6 +24,12 @@ export interface Output {
   readonly data: Float32Array | BigInt64Array;
 }
 
+/** The numbers of a float32 output. */
+export function floats({ data }: Output): Float32Array {
+  if (data instanceof Float32Array) return data;
+  throw new Error('Expected a float32 output.');
+}
+
 /** At most this many packed kinds stay in memory; the least recently used one goes first. */
 const MAX_PACKED_KINDS = 2;
 

@@ -10,7 +10,16 @@ import { type Objective, objectiveParts } from './objective.ts';
 import { parseWeightNames, type WantedWeights } from './weightNames.ts';
 import { WeightSums } from './weightSums.ts';
 
+/** A forward run that was made before: gradients start from its residual streams instead of running it again. */
+export interface KnownForward {
+  /** resid_pre of each layer from 0 on, then resid_post of the last: each `[batch, pos, d_model]`. */
+  readonly residuals: readonly Float32Array[];
+}
+
 export interface GradientOptions extends Omit<RunOptions, 'toLayer'> {
+  /** The forward run of these very tokens, where somebody has it; then no activations are returned. */
+  readonly forward?: KnownForward;
+
   /** Hook points whose activations are returned too, at the same positions: no further pass. */
   readonly activations?: readonly string[];
   /** Parts of the model that are constants for the gradient; the values are those of the whole model. */
@@ -50,8 +59,8 @@ export class Backward {
   }
 
   /**
-   * Values of the objective and its gradients at hook points. Cost: 1 forward pass, and about 2 more for the layers from
-   * the lowest hook on.
+   * Values of the objective and its gradients at hook points. Cost: 1 forward pass (none with `forward`), and about 2 more
+   * for the layers from the lowest hook on.
    * Gradients at attention patterns are 0 where the mask hides the key, as at the scores.
    * @param tokens `[batch][pos]`, prompts of equal length
    * @throws MechanistError `bad-input`, `prompt-empty`, `prompt-too-long`, `model-corrupt`, `cancelled`
@@ -78,6 +87,7 @@ export class Backward {
       fromLayer: options.fromLayer ?? 0,
       weights: NO_WANTED,
       freeze: options.freeze ?? [],
+      forward: options.forward ?? null,
       options,
     };
     return new GradientJob(this.runner, this.final, this.stack(job.freeze), job, new WeightSums()).run();
@@ -105,7 +115,7 @@ export class Backward {
     }
     const { signal, onProgress, freeze = [] } = options;
     const parts = objectiveParts(objective, tokens.length, length);
-    const nothing = { hooks: NO_HOOKS, activations: NO_HOOKS, rows: new Int32Array(0), fromLayer: 0 };
+    const nothing = { hooks: NO_HOOKS, activations: NO_HOOKS, rows: new Int32Array(0), fromLayer: 0, forward: null };
     const job = { tokens, length, objective, parts, ...nothing, weights, freeze, options: { signal, onProgress } };
     const stack = this.stack(freeze);
     const { values } = await stack.withWeightGraphs(() =>

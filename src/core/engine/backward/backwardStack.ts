@@ -7,14 +7,7 @@ import { type BlockHook, graphHooks } from '../hookPoints.ts';
 import { rowsInput } from '../hookSink.ts';
 import { firstPositions, type KeysValues, putRows, takeRows } from '../keysValues.ts';
 import { allFinite, nonFiniteError } from '../nonFinite.ts';
-import {
-  type Feeds,
-  floatTensor,
-  integerTensor,
-  type Output,
-  type SessionKind,
-  type SessionPool,
-} from '../sessionPool.ts';
+import { type Feeds, floats, floatTensor, integerTensor, type SessionKind, type SessionPool } from '../sessionPool.ts';
 import {
   BACKWARD_INPUTS,
   BACKWARD_OUTPUTS,
@@ -213,7 +206,8 @@ export class BackwardStack {
       signal: pass.signal,
     });
     for (const hook of hooks) {
-      const { dims, data } = floats(outputs[hookGradient(hook)]);
+      const { dims } = outputs[hookGradient(hook)];
+      const data = floats(outputs[hookGradient(hook)]);
       const target = pass.collected.of(hook);
       if (asked.includes(hook)) target.reads.store(layer, target.hook, tile, tileRows, dims, data);
       if (hook === 'hook_attn_out' && asked.includes('attn.hook_result')) {
@@ -222,12 +216,12 @@ export class BackwardStack {
         target.reads.store(layer, 'attn.hook_result', tile, tileRows, headDims, byHead);
       }
     }
-    for (const name of names) pass.sums.add(`blocks.${layer}.${name}`, floats(outputs[weightGradient(name)]).data);
+    for (const name of names) pass.sums.add(`blocks.${layer}.${name}`, floats(outputs[weightGradient(name)]));
     if (carry !== null) {
-      addPositions(carry.keys, floats(outputs[BACKWARD_OUTPUTS.dPastKeys]), pass.length);
-      addPositions(carry.values, floats(outputs[BACKWARD_OUTPUTS.dPastValues]), pass.length);
+      addPositions(carry.keys, outputs[BACKWARD_OUTPUTS.dPastKeys], pass.length);
+      addPositions(carry.values, outputs[BACKWARD_OUTPUTS.dPastValues], pass.length);
     }
-    return floats(outputs[BACKWARD_OUTPUTS.dx]).data;
+    return floats(outputs[BACKWARD_OUTPUTS.dx]);
   }
 
   /** Past keys and values, and what later chunks have left at those of this one. */
@@ -260,21 +254,12 @@ export class BackwardStack {
 }
 
 /** Adds `[batch, kvHead, past, d_head]` to the first positions of `[batch, kvHead, length, d_head]`. */
-function addPositions(target: Float32Array, { dims, data }: Floats, length: number): void {
-  const [batch, heads, past, width] = dims;
+function addPositions(target: Float32Array, part: Output, length: number): void {
+  const [batch, heads, past, width] = part.dims;
+  const data = floats(part);
   for (let group = 0; group < batch * heads; group += 1) {
     const at = group * length * width;
     const from = group * past * width;
     for (let i = 0; i < past * width; i += 1) target[at + i] += data[from + i];
   }
-}
-
-interface Floats {
-  readonly dims: readonly number[];
-  readonly data: Float32Array;
-}
-
-function floats({ dims, data }: Output): Floats {
-  if (data instanceof Float32Array) return { dims, data };
-  throw new Error('Expected a float32 output.');
 }

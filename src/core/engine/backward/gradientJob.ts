@@ -1,8 +1,11 @@
 import type { PackedArray } from '../../../shared/packedArray.ts';
+import type { OnProgress } from '../../../shared/progress.ts';
 import type { ActivationReads, ReadPlan } from '../activationReads.ts';
 import { type GlobalHook, hookName } from '../hookPoints.ts';
 import type { ModelRunner, RunOptions } from '../modelRunner.ts';
 import { checkResidual, type ParsedHooks } from '../runChecks.ts';
+import type { StackResult } from '../stackPass.ts';
+import type { KnownForward } from './backward.ts';
 import type { FreezablePart } from './backwardGraph.ts';
 import { type BackwardStack, HookGradients } from './backwardStack.ts';
 import type { FinalBackward, RowGradient } from './finalBackward.ts';
@@ -34,6 +37,8 @@ export interface Job {
   readonly fromLayer: number;
   readonly weights: WantedWeights;
   readonly freeze: readonly FreezablePart[];
+  /** A forward run from layer 0 that need not be made again. */
+  readonly forward: KnownForward | null;
   readonly options: RunOptions;
 }
 
@@ -113,21 +118,14 @@ export class GradientJob {
   }
 
   private async tile(first: number, items: number, done: number, tiles: number): Promise<void> {
-    const { job, runner, lowest } = this;
-    const { nLayers } = runner.config;
+    const { job, lowest } = this;
+    const { nLayers } = this.runner.config;
     const { signal, onProgress } = job.options;
     const steps = nLayers - job.fromLayer + nLayers - lowest;
     const report = (step: number, label: string) =>
       onProgress?.({ done: done * steps + step, total: tiles * steps, label });
-    const chunked = this.stack.chunkRows(items, job.length) < job.length;
-    const reads: ReadPlan = { hooks: job.activations.blocks, rows: job.rows };
-    const forward = await runner.blocks.forward({
-      ...{ x: await this.start(first, items), batch: items, count: job.length, start: 0, reads, signal },
-      ...{ fromLayer: job.fromLayer, toLayer: nLayers, keepResiduals: lowest < nLayers, keepKeysValues: chunked },
-      onProgress: (p) => report(p.done, p.label),
-    });
     const width = { firstItem: first, items, length: job.length };
-    this.keepActivations(forward.reads, width);
+    const forward = this.known(width) ?? (await this.forward(width, (p) => report(p.done, p.label)));
     const dy = await this.finalGradient(forward.x, width);
     const dx = await this.stack.run({
       ...{
@@ -143,6 +141,30 @@ export class GradientJob {
       onLayer: (layer) => report(nLayers - job.fromLayer + nLayers - layer, `Gradient, L${layer + 1} of ${nLayers}`),
     });
     if (lowest === 0) this.keepEmbeddings(dx, width);
+  }
+
+  /** The tile's part of a forward run that was made before; null where there is none, or where keys and values are needed, too. */
+  private known({ firstItem, items, length }: TileSize): TileForward | null {
+    const { forward, activations } = this.job;
+    if (forward === null || activations.blocks.size > 0 || this.stack.chunkRows(items, length) < length) return null;
+    const size = length * this.runner.config.dModel;
+    const own = forward.residuals.map((stream) => stream.subarray(firstItem * size, (firstItem + items) * size));
+    return { x: own[own.length - 1], residuals: own.slice(0, -1), keysValues: [] };
+  }
+
+  private async forward(width: TileSize, onProgress: OnProgress): Promise<TileForward> {
+    const { job, runner, lowest } = this;
+    const { firstItem, items, length } = width;
+    const { nLayers } = runner.config;
+    const reads: ReadPlan = { hooks: job.activations.blocks, rows: job.rows };
+    const chunked = this.stack.chunkRows(items, length) < length;
+    const result = await runner.blocks.forward({
+      ...{ x: await this.start(firstItem, items), batch: items, count: length, start: 0, reads, onProgress },
+      ...{ fromLayer: job.fromLayer, toLayer: nLayers, keepResiduals: lowest < nLayers, keepKeysValues: chunked },
+      signal: job.options.signal,
+    });
+    this.keepActivations(result.reads, width);
+    return result;
   }
 
   private keepActivations(reads: ActivationReads, { firstItem, items }: TileSize): void {
@@ -214,6 +236,9 @@ export class GradientJob {
     }
   }
 }
+
+/** What the reverse pass needs of the forward pass. */
+type TileForward = Pick<StackResult, 'x' | 'residuals' | 'keysValues'>;
 
 interface TileSize {
   readonly firstItem: number;

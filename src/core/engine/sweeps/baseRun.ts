@@ -20,7 +20,7 @@ export class BaseRun {
     /** `[items][pos]` */
     readonly tokens: readonly Int32Array[],
     /** resid_pre by layer, then the final stream: each `[items, pos, d_model]`. Only the final one unless kept. */
-    private readonly streams: readonly Float32Array[],
+    readonly streams: readonly Float32Array[],
     private readonly keysValues: readonly KeysValues[],
     private readonly activations: (layer: number, hook: BlockHook) => Float32Array,
   ) {}

@@ -2,6 +2,7 @@ import { concatenate } from '../keysValues.ts';
 import type { RunContext } from '../modelRunner.ts';
 import { checkFinite } from '../nonFinite.ts';
 import type { BaseRun } from './baseRun.ts';
+import { bundlesOf, reorder } from './sharedPast.ts';
 import type { SweepStack } from './sweepStack.ts';
 
 export interface ClimbContext extends RunContext {
@@ -26,6 +27,31 @@ async function allRows(departures: readonly Departure[]): Promise<Float32Array> 
     parts.push(checkFinite(await rows(), hook));
   }
   return concatenate(parts);
+}
+
+/** resid_post of every new position. Behind a past, runs of one prompt go as one, so that its keys and values are there once. */
+async function wholeBlock(
+  stack: SweepStack,
+  base: BaseRun,
+  layer: number,
+  runs: { readonly x: Float32Array; readonly items: readonly number[]; readonly count: number; readonly first: number },
+  context: ClimbContext,
+): Promise<Float32Array> {
+  const { x, items, count, first: start } = runs;
+  const bundles = start === 0 ? null : bundlesOf(items, count);
+  if (bundles === null) {
+    const block = { x, items: items.length, count, start, past: base.past(layer, start, items) };
+    return await stack.block(layer, block, context);
+  }
+  const { order, copies } = bundles;
+  const block = {
+    x: reorder(x, order, 'bundle'),
+    items: bundles.items.length,
+    count,
+    start,
+    past: base.past(layer, start, bundles.items),
+  };
+  return reorder(await stack.bundledBlock(layer, block, copies, context), order, 'unbundle');
 }
 
 /**
@@ -56,9 +82,12 @@ export async function climb(
     x = concatenate([x, await allRows(joining)]);
     items = [...items, ...joining.flatMap((departure) => departure.items)];
     await context.giveWay?.();
-    const block = { x, items: items.length, count, start: first, past: base.past(layer, first, items) };
-    const last = reduced && layer === nLayers - 1;
-    x = last ? await stack.tail(layer, block, rows, context) : await stack.block(layer, block, context);
+    if (reduced && layer === nLayers - 1) {
+      const block = { x, items: items.length, count, start: first, past: base.past(layer, first, items) };
+      x = await stack.tail(layer, block, rows, context);
+    } else {
+      x = await wholeBlock(stack, base, layer, { x, items, count, first }, context);
+    }
   }
   if (reduced) return x;
   const final = base.residual(nLayers);

@@ -9,6 +9,7 @@ import { buildAttendGraph } from './attendGraph.ts';
 import { buildHeadDeltaGraph } from './headDeltaGraph.ts';
 import { buildMlpGraph, buildReadMlpGraph, mlpHooks } from './mlpGraph.ts';
 import { buildProjectGraph } from './projectGraph.ts';
+import { bundleInputs } from './sharedPast.ts';
 
 /** The parts of blocks that sweeps run. Their weights stay in the file's pages: only whole blocks are worth a packed copy. */
 export class SweepStack {
@@ -146,6 +147,20 @@ export class SweepStack {
     const { signal } = context;
     const pass = { x, batch: items, count, start, past: () => past, fromLayer: layer, toLayer: layer + 1, signal };
     return (await this.runner.blocks.forward(pass)).x;
+  }
+
+  /**
+   * The same for bundles: each item holds the `count` new positions of `copies` runs of one prompt, one run after the other;
+   * they share its past and do not see one another. `[items, copies · count, d_model]`
+   */
+  async bundledBlock(
+    layer: number,
+    { x, items, count, start, past }: BlockRows,
+    copies: number,
+    { signal }: RunContext,
+  ): Promise<Float32Array> {
+    const inputs = bundleInputs(this.inputs.feeds(layer, start, count), copies);
+    return await this.runner.blocks.plainBlock(layer, { x, items, count: copies * count, start, past }, inputs, signal);
   }
 
   /** resid_post at some of the new positions only, `[items, rows, d_model]`. `rows`: indices into the new positions. */
