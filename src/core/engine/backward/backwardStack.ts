@@ -7,7 +7,15 @@ import { type BlockHook, graphHooks } from '../hookPoints.ts';
 import { rowsInput } from '../hookSink.ts';
 import { firstPositions, type KeysValues, putRows, takeRows } from '../keysValues.ts';
 import { allFinite, nonFiniteError } from '../nonFinite.ts';
-import { type Feeds, floats, floatTensor, integerTensor, type SessionKind, type SessionPool } from '../sessionPool.ts';
+import {
+  type Feeds,
+  floats,
+  floatTensor,
+  integerTensor,
+  type Output,
+  type SessionKind,
+  type SessionPool,
+} from '../sessionPool.ts';
 import {
   BACKWARD_INPUTS,
   BACKWARD_OUTPUTS,
