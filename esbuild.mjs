@@ -43,7 +43,11 @@ const entries = [
     target: 'es2022',
     jsx: 'automatic',
     jsxImportSource: 'preact',
-    entryPoints: { trace: 'src/webview/trace/main.tsx', grid: 'src/webview/grid/main.tsx' },
+    entryPoints: {
+      trace: 'src/webview/trace/main.tsx',
+      grid: 'src/webview/grid/main.tsx',
+      results: 'src/webview/results/main.tsx',
+    },
     outdir: 'dist/webview',
   },
 ];

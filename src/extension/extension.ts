@@ -8,6 +8,7 @@ import { ResultEditor } from './grid/resultEditor.ts';
 import { ModelDirectory } from './modelDirectory.ts';
 import { PromptSessions } from './promptLanguage/promptSessions.ts';
 import { registerPromptLanguage } from './promptLanguage/registerPromptLanguage.ts';
+import type { FiguresPanel } from './results/figuresPanel.ts';
 import { Messages } from './runWithProgress.ts';
 import { readEngineSettings } from './settings.ts';
 import { TracePanels } from './trace/tracePanels.ts';
@@ -18,6 +19,8 @@ export interface MechanistApi {
   enginePid(): number | undefined;
   /** Heat-map panels and result editors that are open: what they show, and what their pages may ask. */
   gridPanels(): readonly Pick<GridPanel, 'model' | 'receive'>[];
+  /** Editors of results that are no heat-maps: what they show. */
+  figuresPanels(): readonly Pick<FiguresPanel, 'state' | 'receive'>[];
 }
 
 /** Builds, registers and hands over for disposal; no logic of its own. */
@@ -37,7 +40,9 @@ export function activate(context: vscode.ExtensionContext): MechanistApi {
   const models = new ModelDirectory(engine);
   const sessions = new PromptSessions(engine, models);
   const openGrids = new Set<GridPanel>();
-  const panelContext = { extensionUri: context.extensionUri, port: engine, sessions, messages, log, open: openGrids };
+  const openFigures = new Set<FiguresPanel>();
+  const open = { open: openGrids, openFigures };
+  const panelContext = { extensionUri: context.extensionUri, port: engine, sessions, messages, log, ...open };
   const panels = new TracePanels(panelContext, context.workspaceState);
   const grids = new GridPanels(panelContext, sessions);
   context.subscriptions.push(
@@ -56,5 +61,5 @@ export function activate(context: vscode.ExtensionContext): MechanistApi {
       models.refresh();
     }),
   );
-  return { enginePid: () => engine.pid, gridPanels: () => [...openGrids] };
+  return { enginePid: () => engine.pid, gridPanels: () => [...openGrids], figuresPanels: () => [...openFigures] };
 }

@@ -1,60 +1,12 @@
-import { MechanistError } from './errors.ts';
 import type { GridDocument } from './gridDocument.ts';
+import { isNumber, isObject, parseResult, refuseResult as refuse, resultToJson, toNumber } from './resultJson.ts';
 
 /** How saved results end. */
 export const resultEnding = '.mechanist.json';
 
-const words: Readonly<Record<string, number>> = {
-  NaN: Number.NaN,
-  Infinity: Number.POSITIVE_INFINITY,
-  '-Infinity': Number.NEGATIVE_INFINITY,
-};
-
-function toPlain(value: number): number | string {
-  return Number.isFinite(value) ? value : String(value);
-}
-
-/** Typed arrays become lists; NaN and infinities, which JSON lacks, become words. */
-function jsonValue(_key: string, value: unknown): unknown {
-  if (value instanceof Float32Array) return [...value].map(toPlain);
-  return typeof value === 'number' ? toPlain(value) : value;
-}
-
-/** Any result as the text of a file. */
-export function resultToJson(document: object): string {
-  return `${JSON.stringify(document, jsonValue, 1)}\n`;
-}
-
-/** A sweep's result as the text of a file. */
+/** A result as the text of a file. */
 export function gridToJson(document: GridDocument): string {
   return resultToJson(document);
-}
-
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
-const isNumber = (value: unknown): boolean =>
-  typeof value === 'number' || (typeof value === 'string' && value in words);
-
-function toNumber(value: unknown): number {
-  return typeof value === 'number' ? value : (words[String(value)] ?? Number.NaN);
-}
-
-function refuse(what: string): never {
-  throw new MechanistError('bad-input', `This is no result of Mechanist: ${what}.`);
-}
-
-function checkKind(value: unknown): asserts value is Readonly<Record<string, unknown>> {
-  if (!isObject(value)) refuse('the file does not hold an object');
-  const version = value.schemaVersion;
-  if (typeof version !== 'number') refuse('schemaVersion is missing');
-  if (version > 1) {
-    throw new MechanistError(
-      'bad-input',
-      `This result was made by a newer Mechanist (schema version ${version}; this one reads 1). Update the extension to open it.`,
-    );
-  }
-  if (value.kind !== 'grid') refuse(`its kind is ${JSON.stringify(value.kind)}, and only "grid" can be shown here`);
 }
 
 function labels(axes: unknown, side: 'rows' | 'columns'): readonly string[] {
@@ -112,13 +64,13 @@ function checkParts(value: Readonly<Record<string, unknown>>): void {
  * @throws MechanistError `bad-input`: not JSON, no grid, a newer schema, or parts that do not fit together; says which
  */
 export function gridFromJson(text: string): GridDocument {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    refuse(`it is not JSON (${error instanceof Error ? error.message : String(error)})`);
-  }
-  checkKind(value);
+  const value = parseResult(text);
+  if (value.kind !== 'grid') refuse(`its kind is ${JSON.stringify(value.kind)}, and only "grid" can be compared here`);
+  return gridFromValue(value);
+}
+
+/** The same from the file's parsed object. */
+export function gridFromValue(value: Readonly<Record<string, unknown>>): GridDocument {
   checkParts(value);
   const rows = labels(value.axes, 'rows').length;
   const columns = labels(value.axes, 'columns').length;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { CircuitFile } from '../../shared/circuit.ts';
 import { stepEvaluationName, stepResultName } from '../../shared/experimentRun.ts';
 import type { FiguresDocument } from '../../shared/figures.ts';
-import { resultToJson } from '../../shared/gridFile.ts';
+import { resultToJson } from '../../shared/resultJson.ts';
 import type { Provenance } from '../../shared/traceDocument.ts';
 import { writeFileAtomically } from '../models/writeFileAtomically.ts';
 import { checkNumbers } from '../tasks/experiment/checkNumbers.ts';

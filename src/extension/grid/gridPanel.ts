@@ -3,6 +3,7 @@ import { isCancelled } from '../../shared/errors.ts';
 import { gridFromJson } from '../../shared/gridFile.ts';
 import type { FromGridPanel, GridPanelState, ToGridPanel } from '../../shared/gridPanelProtocol.ts';
 import type { NotifyingPort } from '../engineClient.ts';
+import type { FiguresPanel } from '../results/figuresPanel.ts';
 import type { Messages } from '../runWithProgress.ts';
 import { panelHtml, panelRoots } from '../trace/panelHtml.ts';
 import { saveExport } from '../trace/saveExport.ts';
@@ -17,6 +18,8 @@ export interface GridContext {
   readonly log: (line: string) => void;
   /** Every panel that is open, in the order of opening. */
   readonly open: Set<GridPanel>;
+  /** Editors of results that are no heat-maps. */
+  readonly openFigures: Set<FiguresPanel>;
 }
 
 /** Where a panel's result comes from, as far as it is known. */
@@ -35,6 +38,7 @@ export class GridPanel {
   readonly #context: GridContext;
   readonly #panel: vscode.WebviewPanel;
   readonly #origin: GridOrigin;
+  readonly #listening: vscode.Disposable;
 
   constructor(context: GridContext, panel: vscode.WebviewPanel, title: string, origin: GridOrigin) {
     this.#context = context;
@@ -50,13 +54,17 @@ export class GridPanel {
     const listening = panel.webview.onDidReceiveMessage((message: FromGridPanel) => {
       void context.messages.guard(() => this.receive(message));
     });
-    panel.onDidDispose(() => {
-      listening.dispose();
-      this.model.dispose();
-      context.open.delete(this);
-    });
+    this.#listening = listening;
+    panel.onDidDispose(() => this.dispose());
     context.open.add(this);
     panel.webview.html = panelHtml(panel.webview, context.extensionUri, 'grid', panel.title);
+  }
+
+  /** Stops what runs and lets go of the page. */
+  dispose(): void {
+    this.#listening.dispose();
+    this.model.dispose();
+    this.#context.open.delete(this);
   }
 
   reveal(): void {

@@ -54,7 +54,8 @@ export function axisTicks(values: readonly number[], wanted = 8): number[] {
   return Array.from({ length: to - from + 1 }, (_, i) => Number(((from + i) * step).toPrecision(12)));
 }
 
-function tickText(value: number, step: number): string {
+/** A tick with no more decimals than its step has. */
+export function tickText(value: number, step: number): string {
   return value === 0 ? '0' : signedFixed(value, Math.max(0, -Math.floor(Math.log10(step) + 1e-9)));
 }
 

@@ -1,5 +1,6 @@
 import type { VNode } from 'preact';
 import { useMemo } from 'preact/hooks';
+import { KeyList } from './KeyList.tsx';
 import { Hatch, hatchId } from './Mark.tsx';
 import { CellOutline, MatrixFrame, MatrixRows, RowLabels, SelectedCell } from './MatrixDrawing.tsx';
 import { MenuList } from './Menu.tsx';
@@ -9,19 +10,6 @@ import type { MatrixFigureProps } from './matrixProps.ts';
 import { describeMatrix } from './matrixText.ts';
 import { HoverBox, Readout } from './Readout.tsx';
 import { type MatrixBehaviour, useMatrix } from './useMatrix.ts';
-
-function KeyList(): VNode {
-  return (
-    <dl class="m-keys">
-      {matrixKeys.map(([keys, what]) => (
-        <div key={keys}>
-          <dt>{keys}</dt>
-          <dd>{what}</dd>
-        </div>
-      ))}
-    </dl>
-  );
-}
 
 const gridRole = (model: MatrixModel) =>
   ({ role: 'grid', 'aria-rowcount': model.rows.length, 'aria-colcount': model.columns.length }) as const;
@@ -80,7 +68,7 @@ function Overlays({ model, does }: { model: MatrixModel; does: MatrixBehaviour }
           onClose={does.closeMenu}
         />
       ) : null}
-      {does.keysShown ? <KeyList /> : null}
+      {does.keysShown ? <KeyList keys={matrixKeys} /> : null}
     </>
   );
 }

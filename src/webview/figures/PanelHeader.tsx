@@ -48,7 +48,8 @@ interface HeaderProps {
   /** Metric and position · n · ablation · model · #hash. */
   readonly subtitle: string;
   readonly modes?: ComponentChildren;
-  readonly numbers: boolean;
+  /** Null: there is nothing that numbers could be printed in. */
+  readonly numbers: boolean | null;
   readonly table: boolean;
   readonly exports: readonly MenuItem[];
   readonly onNumbers: (on: boolean) => void;
@@ -69,7 +70,9 @@ export function PanelHeader(props: HeaderProps): VNode {
       <div class="m-switches">
         {props.modes}
         <div class="m-wide-only">
-          <Switch label="Numbers" icon="symbol-numeric" on={props.numbers} onChange={props.onNumbers} />
+          {props.numbers === null ? null : (
+            <Switch label="Numbers" icon="symbol-numeric" on={props.numbers} onChange={props.onNumbers} />
+          )}
           <Switch label="Table" icon="table" on={props.table} onChange={props.onTable} />
           <MenuButton label="Export" icon="export" items={props.exports} onPick={props.onExport} />
         </div>
@@ -78,7 +81,7 @@ export function PanelHeader(props: HeaderProps): VNode {
             label="More"
             icon="ellipsis"
             items={[
-              { id: 'numbers', label: 'Numbers', checked: props.numbers },
+              ...(props.numbers === null ? [] : [{ id: 'numbers', label: 'Numbers', checked: props.numbers }]),
               { id: 'table', label: 'Table', checked: props.table },
               ...props.exports,
             ]}

@@ -18,31 +18,35 @@ function useThrottled<T>(value: T, ms: number): T {
   return shown;
 }
 
-interface ReadoutProps {
-  readonly model: MatrixModel;
-  readonly cell: MatrixCell | undefined;
-  readonly pinned: MatrixCell | undefined;
+/** What a read-out says of one mark. */
+export interface Read {
+  readonly id: string;
+  readonly name: string;
+  /** For a screen reader. */
+  readonly spoken: string;
+  /** Value in words. */
+  readonly said: string;
+  readonly note?: string;
 }
 
-function Reading({ model, cell }: { model: MatrixModel; cell: MatrixCell }): VNode {
+function Reading({ read }: { read: Read }): VNode {
   return (
     <>
-      <span class="m-name">{cell.name}</span> <strong>{valueInWords(model, cell)}</strong>
-      {cell.note ? <span class="m-note"> {cell.note}</span> : null}
+      <span class="m-name">{read.name}</span> <strong>{read.said}</strong>
+      {read.note ? <span class="m-note"> {read.note}</span> : null}
     </>
   );
 }
 
-/** The line under a matrix: name, value, note of the cell under the pointer, the focus, or the selection. */
-export function Readout({ model, cell, pinned }: ReadoutProps): VNode {
-  const said = cell === undefined ? '' : `${cell.spoken}, ${valueInWords(model, cell)}`;
-  const announced = useThrottled(said, 500);
+/** The line under a figure: name, value, note of the mark under the pointer, the focus, or the selection. */
+export function ReadoutLine({ read, pinned }: { read: Read | undefined; pinned?: Read | undefined }): VNode {
+  const announced = useThrottled(read === undefined ? '' : `${read.spoken}, ${read.said}`, 500);
   return (
     <div class="m-readout">
-      <span>{cell ? <Reading model={model} cell={cell} /> : ' '}</span>
-      {pinned && pinned.id !== cell?.id ? (
+      <span>{read ? <Reading read={read} /> : ' '}</span>
+      {pinned && pinned.id !== read?.id ? (
         <span class="m-pinned">
-          <span class="codicon codicon-pinned" aria-hidden="true" /> <Reading model={model} cell={pinned} />
+          <span class="codicon codicon-pinned" aria-hidden="true" /> <Reading read={pinned} />
         </span>
       ) : null}
       <span class="m-hidden" aria-live="polite">
@@ -52,11 +56,34 @@ export function Readout({ model, cell, pinned }: ReadoutProps): VNode {
   );
 }
 
+function readOf(model: MatrixModel, cell: MatrixCell | undefined): Read | undefined {
+  if (cell === undefined) return undefined;
+  const { id, name, spoken, note } = cell;
+  return { id, name, spoken, said: valueInWords(model, cell), note };
+}
+
+interface ReadoutProps {
+  readonly model: MatrixModel;
+  readonly cell: MatrixCell | undefined;
+  readonly pinned: MatrixCell | undefined;
+}
+
+/** The line under a matrix. */
+export function Readout({ model, cell, pinned }: ReadoutProps): VNode {
+  return <ReadoutLine read={readOf(model, cell)} pinned={readOf(model, pinned)} />;
+}
+
 /** The small box at a mark. */
-export function HoverBox(props: { model: MatrixModel; cell: MatrixCell; x: number; y: number }): VNode {
+export function HoverReading({ read, x, y }: { read: Read; x: number; y: number }): VNode {
   return (
-    <div class="m-hover" aria-hidden="true" style={{ left: `${props.x}px`, top: `${props.y}px` }}>
-      <Reading model={props.model} cell={props.cell} />
+    <div class="m-hover" aria-hidden="true" style={{ left: `${x}px`, top: `${y}px` }}>
+      <Reading read={read} />
     </div>
   );
+}
+
+/** The small box at a cell. */
+export function HoverBox(props: { model: MatrixModel; cell: MatrixCell; x: number; y: number }): VNode | null {
+  const read = readOf(props.model, props.cell);
+  return read ? <HoverReading read={read} x={props.x} y={props.y} /> : null;
 }

@@ -358,13 +358,12 @@ describe('heat-maps of sweeps', () => {
       const file = join(folder, `wrong${i}.mechanist.json`);
       writeFileSync(file, text);
       await vscode.commands.executeCommand('vscode.open', vscode.Uri.file(file));
-      const panel = await shown(
-        text,
-        ({ title, status }) => title === `wrong${i}.mechanist.json` && status === 'error',
-      );
-      assert.match(panel.model.state.error ?? '', why);
+      const error = await until(text, () => {
+        const state = extension().exports.figuresPanels().at(-1)?.state;
+        return state?.title === `wrong${i}.mechanist.json` && state.error;
+      });
+      assert.match(error, why);
     }
-    // A good file under the same name takes its place.
     assert.throws(() => gridFromJson('{}'), /schemaVersion/);
   });
 

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { extname, join } from 'node:path';
 import { build } from 'esbuild';
 import { type Browser, chromium, type Page } from 'playwright-core';
+import type { FiguresPanelState } from '../../../src/shared/figuresPanelProtocol.ts';
 import type { GridPanelState } from '../../../src/shared/gridPanelProtocol.ts';
 import type { FromTracePanel, TracePanelState } from '../../../src/shared/tracePanelProtocol.ts';
 import { type HarnessTheme, themes } from './themes.ts';
@@ -22,8 +23,9 @@ export function findBrowser(): string | null {
   return candidates.find((path): path is string => path !== undefined && existsSync(path)) ?? null;
 }
 
-type AnyState = TracePanelState | GridPanelState;
-type PanelName = 'trace' | 'grid';
+type AnyState = TracePanelState | GridPanelState | FiguresPanelState;
+const panels = ['trace', 'grid', 'results'] as const;
+type PanelName = (typeof panels)[number];
 
 export interface HarnessOptions {
   readonly theme: HarnessTheme;
@@ -69,7 +71,7 @@ function pageHtml(panel: PanelName): string {
 
 async function buildPanel(folder: string): Promise<void> {
   await build({
-    entryPoints: { trace: 'src/webview/trace/main.tsx', grid: 'src/webview/grid/main.tsx' },
+    entryPoints: Object.fromEntries(panels.map((name) => [name, `src/webview/${name}/main.tsx`])),
     bundle: true,
     format: 'esm',
     target: 'es2022',
@@ -85,9 +87,10 @@ function serve(folder: string): Promise<Server> {
   const server = createServer((request, response) => {
     const path = (request.url ?? '/').split('?')[0];
     response.setHeader('content-security-policy', policy);
-    if (path === '/trace' || path === '/grid') {
+    const panel = panels.find((name) => path === `/${name}`);
+    if (panel) {
       response.setHeader('content-type', 'text/html; charset=utf-8');
-      response.end(pageHtml(path === '/grid' ? 'grid' : 'trace'));
+      response.end(pageHtml(panel));
       return;
     }
     const file = path.startsWith('/codicon') ? join(icons, path) : join(folder, path);

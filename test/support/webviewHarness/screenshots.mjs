@@ -1,13 +1,14 @@
-// node test/support/webviewHarness/screenshots.mjs FOLDER [grid | STATE.json]: pictures of the trace panel (or, with `grid`, of
-// the heat-map panel) in all themes and widths.
+// node test/support/webviewHarness/screenshots.mjs FOLDER [grid | figures [PART OF A NAME] | STATE.json]: pictures of the trace
+// panel (or of the heat-map panel, or of experiments' results) in all themes and widths.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 
-const [folder, state] = process.argv.slice(2);
+const [folder, state, only] = process.argv.slice(2);
+const others = { grid: 'shootGrid', figures: 'shootFigures' };
 if (folder === undefined) {
-  console.error('usage: node test/support/webviewHarness/screenshots.mjs FOLDER [STATE.json]');
+  console.error('usage: node test/support/webviewHarness/screenshots.mjs FOLDER [grid | figures [PART] | STATE.json]');
   process.exit(2);
 }
 // Inside the repository, so that packages are found.
@@ -15,7 +16,7 @@ const temp = mkdtempSync(join('node_modules', '.harness-'));
 try {
   const outfile = join(temp, 'shoot.mjs');
   await build({
-    entryPoints: [`test/support/webviewHarness/${state === 'grid' ? 'shootGrid' : 'shoot'}.ts`],
+    entryPoints: [`test/support/webviewHarness/${others[state] ?? 'shoot'}.ts`],
     bundle: true,
     platform: 'node',
     format: 'esm',
@@ -24,7 +25,7 @@ try {
     logLevel: 'error',
   });
   const { shoot } = await import(pathToFileURL(outfile).href);
-  await shoot(folder, state);
+  await shoot(folder, others[state] === undefined ? state : only);
 } finally {
   rmSync(temp, { recursive: true, force: true });
 }

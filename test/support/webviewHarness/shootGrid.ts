@@ -1,12 +1,7 @@
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import type { GridPanelState } from '../../../src/shared/gridPanelProtocol.ts';
 import { gridState, makeGrid } from '../gridFixture.ts';
 import { makeHead, makeTrace } from '../traceFixture.ts';
-import { findBrowser, startHarness } from './harness.ts';
-import type { HarnessTheme } from './themes.ts';
-
-type Picture = readonly [name: string, theme: HarnessTheme, width: number, state: GridPanelState, kept?: object];
+import { type Shot, shootPanel } from './shootPanel.ts';
 
 function running(): GridPanelState {
   const document = makeGrid({ done: 183, n: 64 });
@@ -27,42 +22,41 @@ function withHead(state: GridPanelState): GridPanelState {
   return { ...state, marked: [place], head: { place, item: 0, detail: makeHead(trace, 12, 1, 3), error: null } };
 }
 
-function pictures(): readonly Picture[] {
+function shots(): readonly Shot[] {
   const whole = makeGrid();
   const compared = { name: 'heads.zero.mechanist.json', document: makeGrid({ seed: 9, hash: '77aa001' }) };
   const patch = gridState(makeGrid({ kind: 'patch', nLayers: 12, n: 1 }));
   return [
-    ['running-dark-1070', 'dark', 1070, running()],
-    ['ready-light-1070', 'light', 1070, withHead(gridState(whole))],
-    ['difference-dark-1440', 'dark', 1440, gridState(whole, { compared }), { side: 'difference' }],
-    ['patch-dark-1070', 'dark', 1070, patch, { shown: 'normalised' }],
-    ['patch-heads-light-700', 'light', 700, gridState(makeGrid({ kind: 'patch-heads', nLayers: 12, nHeads: 12 }))],
-    ['screened-dark-420', 'dark', 420, gridState(makeGrid({ method: 'screened', nLayers: 12, nHeads: 12 }))],
-    ['contrast-1070', 'highContrastDark', 1070, gridState(makeGrid({ done: 100 }))],
-    ['neurons-light-1070', 'light', 1070, gridState(makeGrid({ kind: 'neurons' }))],
-    ['mlps-dark-1070', 'dark', 1070, gridState(makeGrid({ kind: 'mlps' }))],
-    ['table-light-1070', 'light', 1070, gridState(whole), { table: true }],
+    { name: 'running-dark-1070', theme: 'dark', width: 1070, state: running() },
+    { name: 'ready-light-1070', theme: 'light', width: 1070, state: withHead(gridState(whole)) },
+    {
+      name: 'difference-dark-1440',
+      theme: 'dark',
+      width: 1440,
+      state: gridState(whole, { compared }),
+      kept: { side: 'difference' },
+    },
+    { name: 'patch-dark-1070', theme: 'dark', width: 1070, state: patch, kept: { shown: 'normalised' } },
+    {
+      name: 'patch-heads-light-700',
+      theme: 'light',
+      width: 700,
+      state: gridState(makeGrid({ kind: 'patch-heads', nLayers: 12, nHeads: 12 })),
+    },
+    {
+      name: 'screened-dark-420',
+      theme: 'dark',
+      width: 420,
+      state: gridState(makeGrid({ method: 'screened', nLayers: 12, nHeads: 12 })),
+    },
+    { name: 'contrast-1070', theme: 'highContrastDark', width: 1070, state: gridState(makeGrid({ done: 100 })) },
+    { name: 'neurons-light-1070', theme: 'light', width: 1070, state: gridState(makeGrid({ kind: 'neurons' })) },
+    { name: 'mlps-dark-1070', theme: 'dark', width: 1070, state: gridState(makeGrid({ kind: 'mlps' })) },
+    { name: 'table-light-1070', theme: 'light', width: 1070, state: gridState(whole), kept: { table: true } },
   ];
 }
 
 /** Takes pictures of the heat-map panel into `folder`. */
-export async function shoot(folder: string): Promise<void> {
-  const executable = findBrowser();
-  if (executable === null) throw new Error('No Chromium, Chrome or Edge was found. Set CHROMIUM_PATH.');
-  mkdirSync(folder, { recursive: true });
-  const harness = await startHarness(executable);
-  try {
-    for (const [name, theme, width, state, kept] of pictures()) {
-      const { page, faults } = await harness.open({ panel: 'grid', theme, width, height: 900, state, kept });
-      await page.waitForTimeout(300);
-      await page.screenshot({ path: join(folder, `grid-${name}.png`), fullPage: true });
-      const sideways = await page.evaluate(
-        () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
-      );
-      console.log(`${name}: ${faults.length} faults ${faults.join('; ')}, sideways ${sideways}`);
-      await page.context().close();
-    }
-  } finally {
-    await harness.close();
-  }
+export async function shoot(folder: string, only?: string): Promise<void> {
+  await shootPanel('grid', shots(), folder, only);
 }

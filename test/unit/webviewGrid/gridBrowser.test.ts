@@ -1,33 +1,13 @@
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { GridPanelState } from '../../../src/shared/gridPanelProtocol.ts';
 import { gridState, makeGrid } from '../../support/gridFixture.ts';
 import { makeHead, makeTrace } from '../../support/traceFixture.ts';
+import { findings } from '../../support/webviewHarness/axe.ts';
 import { findBrowser, type Harness, startHarness } from '../../support/webviewHarness/harness.ts';
 import type { HarnessTheme } from '../../support/webviewHarness/themes.ts';
 
 const executable = findBrowser();
-const axePath = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 const reason = executable === null ? ' (skipped: no Chromium, Chrome or Edge; set CHROMIUM_PATH)' : '';
-
-/** Every finding of every level, as one line each. */
-async function findings(page: Page): Promise<string[]> {
-  await page.evaluate(readFileSync(axePath, 'utf8'));
-  return await page.evaluate(async () => {
-    interface Finding {
-      readonly id: string;
-      readonly impact: string;
-      readonly nodes: readonly { readonly html: string }[];
-    }
-    const axe = (globalThis as unknown as { axe: { run: () => Promise<{ violations: Finding[] }> } }).axe;
-    const { violations } = await axe.run();
-    return violations.map(
-      ({ id, impact, nodes }) => `${id} (${impact}) ×${nodes.length}: ${nodes[0].html.slice(0, 160)}`,
-    );
-  });
-}
 
 function withHead(): GridPanelState {
   const document = makeGrid();
