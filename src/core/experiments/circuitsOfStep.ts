@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { CircuitFile } from '../../shared/circuit.ts';
 import { MechanistError } from '../../shared/errors.ts';
+import { type CircuitModel, readCircuit } from '../circuits/circuitFile.ts';
 import type { ExperimentStep } from '../tasks/experiment/experimentTypes.ts';
 import { textsIn } from './stepPlan.ts';
 
@@ -14,24 +15,31 @@ export type FoundCircuit = { readonly circuit: CircuitFile } | { readonly error:
 /** Says that a step has to wait for an earlier one. */
 export class WaitingError extends MechanistError {}
 
-function isCircuit(value: unknown): value is CircuitFile {
-  return typeof value === 'object' && value !== null && 'kind' in value && value.kind === 'circuit' && 'nodes' in value;
-}
-
-async function readCircuit(path: string, name: string): Promise<FoundCircuit> {
-  const refuse = (why: string) => ({ error: new MechanistError('bad-input', `The circuit ${name} ${why}`) });
+/** A file's circuit, checked against the model it is to be used on. */
+async function readFound(path: string, name: string, model: CircuitModel): Promise<ReadFile> {
+  const refuse = (why: string): ReadFile => ({
+    found: { error: new MechanistError('bad-input', `The circuit ${name} ${why}`) },
+    warnings: [],
+  });
   try {
-    const value: unknown = JSON.parse(await readFile(path, 'utf8'));
-    return isCircuit(value) ? { circuit: value } : refuse('is not a circuit file: its kind is not "circuit".');
+    const { circuit, problems } = readCircuit(await readFile(path, 'utf8'), model);
+    const [error] = problems.filter(({ severity }) => severity === 'error');
+    if (circuit === null) return refuse(`cannot be used: ${error?.message ?? 'it is no circuit file.'}`);
+    return { found: { circuit }, warnings: problems.map(({ message }) => `${name}: ${message}`) };
   } catch (error) {
-    if (error instanceof SyntaxError) return refuse(`is not JSON: ${error.message}`);
     return refuse(`cannot be read: ${error instanceof Error ? error.message : String(error)}`);
   }
+}
+
+interface ReadFile {
+  readonly found: FoundCircuit;
+  readonly warnings: readonly string[];
 }
 
 /** The circuits that a step may ask for: files beside the experiment, and what earlier steps found. */
 export class CircuitsOfStep {
   readonly #known = new Map<string, FoundCircuit>();
+  readonly #warnings: string[] = [];
   readonly #earlier: readonly string[];
 
   private constructor(earlier: readonly string[]) {
@@ -47,12 +55,17 @@ export class CircuitsOfStep {
     step: ExperimentStep,
     folder: string,
     earlier: readonly string[],
+    model: CircuitModel,
     found: (step: string) => Promise<FoundCircuit>,
   ): Promise<CircuitsOfStep> {
     const circuits = new CircuitsOfStep(earlier);
     for (const name of new Set(textsIn(step.params))) {
       if (earlier.includes(name)) circuits.#known.set(name, await found(name));
-      else if (name.endsWith(circuitEnding)) circuits.#known.set(name, await readCircuit(resolve(folder, name), name));
+      else if (name.endsWith(circuitEnding)) {
+        const file = await readFound(resolve(folder, name), name, model);
+        circuits.#known.set(name, file.found);
+        circuits.#warnings.push(...file.warnings);
+      }
     }
     return circuits;
   }
@@ -74,14 +87,8 @@ export class CircuitsOfStep {
     throw new MechanistError('bad-input', message);
   };
 
-  /** What to say of circuits that were made with another model. */
-  warnings(modelHash: string, model: string): readonly string[] {
-    return [...this.available].flatMap(([name, { model: made }]) =>
-      made.hash === undefined || made.hash === modelHash
-        ? []
-        : [
-            `The circuit ${name} was made with other weights (${made.ref}, #${made.hash.slice(0, 7)}); here it is run on ${model}.`,
-          ],
-    );
+  /** What is doubtful about the files: made with another model, keys that nobody knows. */
+  get warnings(): readonly string[] {
+    return this.#warnings;
   }
 }

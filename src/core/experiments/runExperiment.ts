@@ -51,14 +51,16 @@ class ExperimentRun {
   ) {}
 
   async plan(step: ExperimentStep): Promise<{ plan: StepPlan; warnings: readonly string[] }> {
-    const { file, folder, kinds, model } = this.options;
+    const { file, folder, kinds } = this.options;
     const kind = kinds.find(({ name }) => name === step.run);
     if (kind === undefined) throw new MechanistError('bad-input', `There is no analysis "${step.run}".`);
     const earlier = file.steps.slice(0, file.steps.indexOf(step)).map(({ name }) => name);
-    const circuits = await CircuitsOfStep.read(step, folder, earlier, (name) => this.circuitOf(name));
+    const { config, info } = this.context.model;
+    const model = { ...config, label: info.label, hash: info.hash };
+    const circuits = await CircuitsOfStep.read(step, folder, earlier, model, (name) => this.circuitOf(name));
     const context = { ...this.context, circuit: circuits.get };
     const plan = planStep(step, kind, context, circuits.available);
-    return { plan, warnings: circuits.warnings(context.model.info.hash, model) };
+    return { plan, warnings: circuits.warnings };
   }
 
   /** The circuit that a step found, from its finished cells. */

@@ -5,6 +5,7 @@ import { stepEvaluationName, stepResultName } from '../../shared/experimentRun.t
 import type { FiguresDocument } from '../../shared/figures.ts';
 import { resultToJson } from '../../shared/resultJson.ts';
 import type { Provenance } from '../../shared/traceDocument.ts';
+import { circuitToText } from '../circuits/circuitFile.ts';
 import { writeFileAtomically } from '../models/writeFileAtomically.ts';
 import { checkNumbers } from '../tasks/experiment/checkNumbers.ts';
 import { requestOf } from '../tasks/experiment/experimentRequest.ts';
@@ -46,11 +47,12 @@ function costOf({ cells, context }: StepPlan, done: ReadonlyMap<string, StoredCe
     forwardPasses += typeof counted === 'number' ? counted : passes * context.task.items.length;
     seconds += stored.seconds;
   }
-  return { forwardPasses, seconds };
+  return { forwardPasses: Math.round(forwardPasses * 100) / 100, seconds };
 }
 
 /**
- * Puts a step's finished cells together. Equal cells give an equal document, `cost.seconds` apart, whoever ran them.
+ * Puts a step's finished cells together. Equal cells give an equal document, whoever ran them; `cost` says what
+ * they took, which is less when neighbours ran together.
  * Expectations are checked once every cell is there.
  */
 export function assembleStep(
@@ -103,10 +105,10 @@ export function assembleStep(
 /** A circuit file that somebody may have edited since this very step wrote it is left alone. */
 async function writeCircuit(path: string, circuit: CircuitFile, key: string, fresh: boolean): Promise<void> {
   const there = fresh ? null : await readFile(path, 'utf8').catch(() => null);
-  const same = there?.includes(`"cellsKey": "${key}"`) ?? false;
+  const same = there !== null && new RegExp(`"cellsKey":\\s*"${key}"`).test(there);
   if (same) return;
   const own = { ...circuit, provenance: { ...circuit.provenance, cellsKey: key } };
-  await writeFileAtomically(path, `${JSON.stringify(own, null, 2)}\n`);
+  await writeFileAtomically(path, circuitToText(own));
 }
 
 /**

@@ -17,7 +17,7 @@ export const task: TaskSet = {
 function toyContext(more: Partial<StepContext> = {}): Omit<StepContext, 'circuit' | 'seed'> {
   const model = {
     info: { ref: 'm', label: 'M', hash: 'a'.repeat(64) },
-    config: { family: 'gpt2' },
+    config: { family: 'gpt2', nLayers: 2, nHeads: 100, dMlp: 8 },
     tokenizer: { addsBos: false },
   };
   return { model, version: 'test', task, memoryBytes: 1 << 20, ...more } as unknown as StepContext;

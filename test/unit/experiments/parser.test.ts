@@ -71,6 +71,11 @@ expect:
       ['unknown-metric @maxx'],
     ],
     ['a foil that nobody reads', `${head}metric: { kind: kl, foil: max }\nsteps: [toy]\n`, ['unknown-key @foil']],
+    [
+      'a metric of a step with a slip',
+      `${head}steps:\n  - { run: toy, with: { metric: rnak } }\n`,
+      ['unknown-metric @rnak'],
+    ],
     ['half a row', 'model: m\ndata: { file: d, rows: 0.5 }\nsteps: [toy]\n', ['wrong-type @0.5']],
     ['an unknown analysis', `${head}steps:\n  - run: toi\n`, ['unknown-kind @toi']],
     ['a step without an analysis', `${head}steps:\n  - name: a\n`, ['unknown-kind @name: a']],

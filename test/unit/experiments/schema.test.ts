@@ -14,7 +14,12 @@ describe('the schema of experiment files', () => {
 
   it('gives the editor every analysis with its parameters', () => {
     const read = vocabularyOf(JSON.parse(JSON.stringify(experimentSchema(stepKinds))));
-    expect(read).toEqual(stepKinds.map(({ name, params }) => ({ name, params })));
+    expect(read.map(({ name }) => name)).toEqual(stepKinds.map(({ name }) => name));
+    for (const [i, { params }] of stepKinds.entries()) {
+      const { metric: _ours, ...rest } = params.properties;
+      const { metric: _theirs, ...properties } = read[i].params.properties;
+      expect({ ...read[i].params, properties }).toEqual({ ...params, properties: rest });
+    }
   });
 
   it('has names that are texts without spaces, and a description of each parameter', () => {
@@ -42,6 +47,8 @@ describe('the schema of experiment files', () => {
     ['an unknown analysis', fileText().replace('run: toy', 'run: tyo')],
     ['a wrong parameter', fileText().replace('cells: 6', 'cells: many')],
     ['an unknown parameter', fileText().replace('cells: 6', 'cels: 6')],
+    ['a metric of a step', fileText().replace('cells: 6', 'metric: kl')],
+    ['a wrong metric of a step', fileText().replace('cells: 6', 'metric: { kind: kll }')],
     ['rows of 0', fileText().replace('data: d.jsonl', 'data: { file: d.jsonl, rows: 0 }')],
     ['a negative seed', `${fileText()}seed: -1\n`],
     ['an unknown metric', `${fileText()}metric: logit-differnce\n`],

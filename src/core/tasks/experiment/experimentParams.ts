@@ -2,6 +2,7 @@ import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import type { Node } from 'yaml';
 import type { MetricSpec } from '../../../shared/metric.ts';
 import { nearestWord } from '../nearestWord.ts';
+import { readMetric } from './experimentMetric.ts';
 import type { StepVocabulary } from './experimentTypes.ts';
 import type { YamlReader } from './experimentYaml.ts';
 
@@ -62,6 +63,12 @@ function describe(error: ErrorObject, name: string): string {
   return `${name} ${message ?? 'is wrong'}.${about}`;
 }
 
+/** The metric that a step names itself, as a kind or in full; what is wrong with it is reported. */
+function metricOf(reader: YamlReader, params: Node | null): MetricSpec | undefined {
+  const own = reader.pairsOf(params).find(({ name }) => name === 'metric');
+  return own && readMetric(reader, own.value, own.key);
+}
+
 /** Holds the parameters of steps to the schemas of their kinds. Schemas are compiled when they are first needed. */
 export class ParamsChecker {
   readonly #ajv = new Ajv({ allErrors: true, useDefaults: true, strict: false, validateFormats: false, verbose: true });
@@ -90,7 +97,7 @@ export class ParamsChecker {
       return {};
     }
     const params = structuredClone(value) as Record<string, unknown>;
-    if ('metric' in kind.params.properties && params.metric === undefined) params.metric = metric;
+    if ('metric' in kind.params.properties) params.metric = metricOf(reader, node) ?? metric;
     const valid = this.#validator(kind);
     if (!valid(params))
       for (const error of essential(valid.errors ?? [])) this.#report(reader, kind, error, node, otherwise);

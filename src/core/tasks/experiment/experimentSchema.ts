@@ -104,6 +104,13 @@ function step(names: readonly string[]): Schema {
   };
 }
 
+/** A step's metric is written as the experiment's. */
+function withMetric(params: ParamsSchema): ParamsSchema {
+  if (!('metric' in params.properties)) return params;
+  const { description } = params.properties.metric;
+  return { ...params, properties: { ...params.properties, metric: { ...metric, description } } };
+}
+
 /** The JSON Schema of experiment files: `media/schemas/experiment.schema.json`, from which the editor takes its words. */
 export function experimentSchema(kinds: readonly StepVocabulary[]): Schema {
   const names = kinds.map(({ name }) => name);
@@ -133,7 +140,7 @@ export function experimentSchema(kinds: readonly StepVocabulary[]): Schema {
     },
     definitions: {
       step: step(names),
-      parameters: Object.fromEntries(kinds.map(({ name, params }) => [name, params])),
+      parameters: Object.fromEntries(kinds.map(({ name, params }) => [name, withMetric(params)])),
     },
   };
 }

@@ -1,0 +1,86 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { AnalysisEngine } from '../../../src/core/analyses/analysisEngine.ts';
+import type { ExperimentOptions } from '../../../src/core/experiments/runExperiment.ts';
+import { stepKinds } from '../../../src/core/experiments/stepKinds.ts';
+import { ExperimentParser } from '../../../src/core/tasks/experiment/experimentFile.ts';
+import type { ExperimentOutcome } from '../../../src/shared/experimentRun.ts';
+import type { TaskItem, TaskSet } from '../../../src/shared/taskSet.ts';
+import { load, REFERENCE } from '../reference/referenceFigures.ts';
+import { ResultsPlace, task } from './experimentRuns.ts';
+
+const answers = [
+  { name: 'L1', position: 4, answer: 70, foils: [71, 72, 73] },
+  { name: 'L2', position: 6, answer: 90, foils: [9] },
+];
+const items: TaskItem[] = Array.from({ length: 12 }, (_, i) => {
+  const ids = [5, 40 + i, 41, 60, 61 + i, 7, 8];
+  return {
+    ...{ id: String(i), text: '', ids, tokens: ids.map(String), tags: [], answers },
+    roles: { A: [1], B: [4], END: [6] },
+    corrupted: { 'cur:L1': ids.with(1, 30 + i), 'cur:L2': ids.with(4, 100 + i), all: ids.map((id) => id + 20) },
+  };
+});
+const own: TaskSet = {
+  ...{ ...task, items, roles: ['A', 'B', 'END'], answerNames: ['L1', 'L2'] },
+  corruptions: ['cur:L1', 'cur:L2', 'all'],
+};
+
+/** A step of each kind that needs more than its defaults. */
+const withs: Readonly<Record<string, string>> = {
+  'patch-residual': '{ corruption: "cur:{answer}" }',
+  'patch-heads': '{ corruption: "cur:{answer}" }',
+};
+
+describe.each(stepKinds.map(({ name }) => name))('%s in an experiment', (name) => {
+  let engine: AnalysisEngine;
+  let cache: string;
+  let place: ResultsPlace;
+
+  beforeAll(async () => {
+    cache = mkdtempSync(join(tmpdir(), 'mechanist-steps-'));
+    engine = await load(join(REFERENCE, 'models', 'gpt2'), cache);
+    place = new ResultsPlace(stepKinds);
+  });
+  afterAll(async () => {
+    await engine.close();
+    place.remove();
+    rmSync(cache, { recursive: true, force: true });
+  });
+
+  const text = `model: m\ndata: d\nsteps:\n  - run: ${name}\n    with: ${withs[name] ?? '{}'}\n`;
+  const run = async (
+    results: string,
+    options: Partial<ExperimentOptions> = {},
+    signal?: AbortSignal,
+  ): Promise<ExperimentOutcome> => {
+    const file = new ExperimentParser(stepKinds).parse(text);
+    expect(file.problems).toEqual([]);
+    const place0 = { file, path: join(place.folder, 'x.experiment.yaml'), folder: place.folder, model: 'm' };
+    const all: ExperimentOptions = { ...place0, results: place.results(results), kinds: stepKinds, ...options };
+    return await engine.experiment(all, { task: own, memoryBytes: 1 << 28 }, { signal });
+  };
+
+  /** All but what it took: cells that run together share the unchanged runs. */
+  const numbers = (results: string) => ({ ...place.figures(name, place.results(results)), cost: null });
+
+  it('gives the same whole, stopped and resumed, and in shares', async () => {
+    const [outcome] = (await run('whole')).steps;
+    expect(outcome).toMatchObject({ state: 'complete', message: null });
+    expect(Object.values(outcome.values).every(Number.isFinite)).toBe(true);
+    expect(Object.keys(outcome.values).length).toBeGreaterThan(0);
+    const whole = numbers('whole');
+    for (const index of [1, 2, 3]) await run('shares', { share: { index, of: 3 } });
+    expect(numbers('shares')).toEqual(whole);
+    const controller = new AbortController();
+    const onStepProgress = ({ cells }: { cells: { done: number } }) => {
+      if (cells.done >= 2) controller.abort();
+    };
+    await expect(run('stopped', { onStepProgress }, controller.signal)).rejects.toMatchObject({ code: 'cancelled' });
+    expect(numbers('stopped').complete).toBe(false);
+    expect((await run('stopped')).steps[0].reused).toBeGreaterThan(0);
+    expect(numbers('stopped')).toEqual(whole);
+  });
+});
