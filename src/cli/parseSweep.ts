@@ -1,4 +1,11 @@
-import type { AblateRequest, GridRequest, PatchRequest, PatchSite, PathPatchRequest } from '../shared/gridDocument.ts';
+import type {
+  AblateRequest,
+  GridRequest,
+  HeadRef,
+  PatchRequest,
+  PatchSite,
+  PathPatchRequest,
+} from '../shared/gridDocument.ts';
 import { type MetricKind, type MetricSpec, metricKinds } from '../shared/metric.ts';
 import { common, DEFAULT_MODEL, joinNegativeNumbers, parse, readInteger, readOutput } from './parseOptions.ts';
 import { UsageError } from './usage.ts';
@@ -55,6 +62,8 @@ const options = {
   layer: text,
   site: text,
   'no-positions': { type: 'boolean' },
+  'by-position': { type: 'boolean' },
+  heads: text,
   direction: text,
   receivers: text,
   mlps: text,
@@ -64,7 +73,7 @@ type Values = ReturnType<typeof parse<typeof options>>['values'];
 
 const OWN: Readonly<Record<SweepName, readonly (keyof Values)[]>> = {
   ablate: ['prompt', 'sites', 'mode', 'mean-over', 'layer'],
-  patch: ['clean', 'corrupted', 'site', 'no-positions', 'direction', 'normalize'],
+  patch: ['clean', 'corrupted', 'site', 'no-positions', 'by-position', 'heads', 'layer', 'direction', 'normalize'],
   'path-patch': ['clean', 'corrupted', 'receivers', 'mlps', 'direction', 'normalize'],
 };
 
@@ -131,6 +140,30 @@ function readReceivers(list: string): PathPatchRequest['receivers'] {
   });
 }
 
+/** Columns of a patching grid, and the heads that are its rows: `--by-position --heads "9.6 9.9"`, or `--layer 9`. */
+function readPlaces(values: Values): Pick<PatchRequest, 'byPosition' | 'heads'> {
+  const { heads, 'by-position': byPosition = false } = values;
+  const layer = readInteger('layer', values.layer, 0);
+  if (byPosition && values['no-positions'] === true) {
+    throw new UsageError('--by-position and --no-positions exclude each other');
+  }
+  const extra = heads !== undefined ? 'heads' : layer !== undefined ? 'layer' : undefined;
+  if (extra !== undefined && !byPosition) throw new UsageError(`--${extra} of patch needs --by-position`);
+  if (heads !== undefined && layer !== undefined) throw new UsageError('give --heads or --layer, not both');
+  if (!byPosition) return values['no-positions'] === true ? { byPosition: false } : {};
+  if (layer !== undefined) return { byPosition, heads: { layer } };
+  return { byPosition, ...(heads !== undefined && { heads: readHeads(heads) }) };
+}
+
+/** `9.6 10.0` */
+function readHeads(list: string): readonly HeadRef[] {
+  return list.split(/[\s,]+/).map((one) => {
+    const match = /^(\d+)\.(\d+)$/.exec(one);
+    if (match === null) throw new UsageError(`--heads is a list as "9.6 9.9" (layer.head), not "${one}"`);
+    return { layer: Number(match[1]), head: Number(match[2]) };
+  });
+}
+
 function readQuestion(name: SweepName, values: Values): Question {
   const memory = readInteger('memory', values.memory, 1);
   const base = {
@@ -162,7 +195,7 @@ function readQuestion(name: SweepName, values: Values): Question {
         ...direction,
         analysis: name,
         site: required('site', name, oneOf('site', values.site, PATCH_SITES)),
-        ...(values['no-positions'] === true && { byPosition: false }),
+        ...readPlaces(values),
       };
     case 'path-patch':
       return {

@@ -49,6 +49,8 @@ Options of ablate, patch and path-patch
   --site SITE              patch: resid_pre, resid_mid, resid_post, attn_out,
                            mlp_out, z, q, k, v or pattern
   --no-positions           patch: all positions at once
+  --by-position            patch z, q, k, v, pattern: a row a head, a column a
+                           position; --heads "9.6 9.9", or --layer N for all of it
   --direction DIRECTION    denoising (default) or noising
   --receivers LIST         path-patch: final (default), or as "9.6.q 10.1.v"
   --mlps HOW               path-patch: recomputed (default) or frozen

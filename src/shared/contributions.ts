@@ -45,6 +45,8 @@ export interface AblateTarget extends SweepTarget {
 export interface PatchTarget extends SweepTarget {
   readonly site?: PatchRequest['site'];
   readonly byPosition?: boolean;
+  /** Rows of a grid of heads by position. */
+  readonly heads?: PatchRequest['heads'];
   readonly direction?: 'denoising' | 'noising';
   /** The corrupted prompt: what the front matter says, or another prompt of the file (0-based). */
   readonly corrupted?: 'front matter' | number;

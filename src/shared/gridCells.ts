@@ -1,4 +1,4 @@
-import type { GridCell, GridDocument } from './gridDocument.ts';
+import type { GridCell, GridDocument, HeadRef } from './gridDocument.ts';
 
 type Numbers = readonly (readonly (number | null)[])[];
 
@@ -128,4 +128,11 @@ export function gridDifference(a: GridDocument, b: GridDocument): GridDifference
   const minus = (left: number | null, right: number | null): number | null =>
     left === null || right === null ? null : left - right;
   return { kind: 'difference', values: x.map((row, r) => row.map((value, c) => minus(value, y[r][c]))) };
+}
+
+/** The attention head that a cell changes, where it changes one whose pattern can be read: no key-value head. */
+export function headOfCell({ axes }: GridDocument, row: number, column: number): HeadRef | null {
+  if (axes.rows.name === 'layer' && axes.columns.name === 'head') return { layer: row, head: column };
+  const match = axes.rows.name === 'head' ? /^L(\d+)\.H(\d+)$/.exec(axes.rows.labels[row] ?? '') : null;
+  return match && { layer: Number(match[1]), head: Number(match[2]) };
 }

@@ -64,6 +64,12 @@ export interface GridDocument {
 /** What is swept: each head's z, each MLP's output, single neurons of a layer, or the residual stream at each position. */
 export type AblationSites = 'heads' | 'mlps' | 'neurons' | 'positions';
 
+/** An attention head, 0-based; at `k` and `v` a key-value head. */
+export interface HeadRef {
+  readonly layer: number;
+  readonly head: number;
+}
+
 export type PatchSite =
   | 'resid_pre'
   | 'resid_mid'
@@ -120,8 +126,13 @@ export interface AblateRequest extends GridRequestBase {
 export interface PatchRequest extends GridRequestBase {
   readonly analysis: 'patch';
   readonly site: PatchSite;
-  /** Grid columns: one per position, or all positions at once. Head sites (`z`, `q`, `k`, `v`, `pattern`) have one column per head. */
+  /**
+   * Columns of the grid: one per position, or all positions at once. Default: by position, at head sites (`z`, `q`, `k`, `v`,
+   * `pattern`) one column per head and all positions at once. A pattern's position is its query's.
+   */
   readonly byPosition?: boolean;
+  /** Only for head sites by position: the heads that are its rows, or every head of a layer. */
+  readonly heads?: readonly HeadRef[] | { readonly layer: number };
   /** `denoising`: clean activation into the corrupted run. `noising`: corrupted activation into the clean run. Default denoising. */
   readonly direction?: 'denoising' | 'noising';
 }

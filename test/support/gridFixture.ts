@@ -19,7 +19,7 @@ const clean = ['When', ' Mary', ' and', ' John', ' went', ',', ' John', ' gave',
 const corrupted = ['When', ' Mary', ' and', ' John', ' went', ',', ' Mary', ' gave', ' it', ' to'];
 
 export interface GridFixture {
-  readonly kind?: 'heads' | 'mlps' | 'neurons' | 'patch' | 'patch-heads';
+  readonly kind?: 'heads' | 'mlps' | 'neurons' | 'patch' | 'patch-heads' | 'heads-by-position';
   readonly site?: PatchSite;
   readonly direction?: 'denoising' | 'noising';
   readonly nLayers?: number;
@@ -50,7 +50,7 @@ function itemOf(i: number, pair: boolean): GridItem {
 
 function requestOf(kind: NonNullable<GridFixture['kind']>, options: GridFixture): GridRequest {
   const { n = 16, direction = 'denoising', site = 'resid_pre', method = 'exact' } = options;
-  const pair = kind === 'patch' || kind === 'patch-heads';
+  const pair = kind === 'patch' || kind === 'patch-heads' || kind === 'heads-by-position';
   const prompts = Array.from({ length: n }, () => ({
     clean: clean.join(''),
     ...(pair ? { corrupted: corrupted.join('') } : {}),
@@ -59,9 +59,17 @@ function requestOf(kind: NonNullable<GridFixture['kind']>, options: GridFixture)
   }));
   const base = { model: 'smollm2-135m', prompts, method };
   if (kind === 'patch') return { ...base, analysis: 'patch', site, byPosition: true, direction };
+  if (kind === 'heads-by-position')
+    return { ...base, analysis: 'patch', site: 'z', byPosition: true, heads: named, direction };
   if (kind === 'patch-heads') return { ...base, analysis: 'patch', site: 'z', direction };
   return { ...base, analysis: 'ablate', sites: kind, mode: 'mean', ...(kind === 'neurons' ? { layer: 3 } : {}) };
 }
+
+const named = [
+  { layer: 9, head: 6 },
+  { layer: 9, head: 9 },
+  { layer: 10, head: 0 },
+];
 
 const range = (n: number, letter = ''): string[] => Array.from({ length: n }, (_, i) => `${letter}${i}`);
 
@@ -71,6 +79,10 @@ function axesOf(
 ): GridDocument['axes'] {
   const rows = { name: 'layer', labels: range(nLayers, 'L') };
   if (kind === 'patch') return { rows, columns: { name: 'position', labels: range(clean.length) } };
+  if (kind === 'heads-by-position') {
+    const labels = named.map(({ layer, head }) => `L${layer}.H${head}`);
+    return { rows: { name: 'head', labels }, columns: { name: 'position', labels: range(clean.length) } };
+  }
   if (kind === 'mlps') return { rows, columns: { name: 'mlp', labels: ['MLP'] } };
   if (kind === 'neurons')
     return { rows: { name: 'layer', labels: ['L3'] }, columns: { name: 'neuron', labels: range(200) } };

@@ -82,7 +82,8 @@ function heads(config: ModelConfig, replacement: Replacement): Parts {
         const from = (row * nHeads + column) * dHead;
         for (let i = 0; i < dHead; i += 1) dz[row * dHead + i] = other[from + i] - own[from + i];
       }
-      return await streamAfterHeads(stack, runs, start, cells, dz, dHead, context);
+      const change = { layer, cells, heads: cells.map(({ column }) => column), positions, dz, width: dHead };
+      return await streamAfterHeads(stack, runs, change, context);
     },
   };
 }
@@ -180,6 +181,7 @@ export function ablatePlan(request: AblateRequest, items: readonly SweepItem[], 
       layers,
       kept: { base: { ...kept, keysValues: false }, source },
       columns: columns[sites],
+      heads: null,
       replacement: (runs, l) => {
         const everything = Array.from({ length: runs.base.items }, (_, item) => ({ row: 0, column: 0, item }));
         const everywhere = Array.from({ length: runs.base.count }, (_, position) => position);

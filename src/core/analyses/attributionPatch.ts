@@ -1,4 +1,5 @@
 import { MechanistError } from '../../shared/errors.ts';
+import type { HeadRef } from '../../shared/gridDocument.ts';
 import type { MetricSpec } from '../../shared/metric.ts';
 import type { PackedArray } from '../../shared/packedArray.ts';
 import { Backward } from '../engine/backward/backward.ts';
@@ -21,6 +22,8 @@ export interface FirstOrder {
   readonly replacement: (runs: GroupRuns, layer: number) => Float32Array;
   /** What the columns of the grid are. */
   readonly columns: 'position' | 'head' | 'neuron' | 'all';
+  /** The rows where each is one head by position; null: rows are layers. */
+  readonly heads: readonly HeadRef[] | null;
 }
 
 const gradientsOf = new WeakMap<ModelRunner, Backward>();
@@ -44,7 +47,9 @@ export function checkFirstOrder(metric: MetricSpec, base: 'clean' | 'corrupted')
 }
 
 /** Where the entries of one item's activation belong: `[outer, columns, inner]` summed over outer and inner. */
-function layoutOf(columns: FirstOrder['columns'], hook: BlockHook, dims: readonly number[]) {
+function layoutOf({ columns, heads, hook }: FirstOrder, dims: readonly number[]) {
+  // `[pos, head]`, of attention maps `[head, query]`
+  if (heads !== null) return { count: dims[1] * dims[2], inner: dims[3] };
   const size = dims.slice(1).reduce((product, dim) => product * dim, 1);
   if (columns === 'all') return { count: 1, inner: size };
   if (columns === 'position') return { count: dims[1], inner: size / dims[1] };
@@ -58,10 +63,10 @@ function effects(
   gradient: PackedArray,
   own: Float32Array,
   other: Float32Array,
-  { columns, hook }: FirstOrder,
+  firstOrder: FirstOrder,
 ): Float64Array[] {
   const items = gradient.dims[0];
-  const { count, inner } = layoutOf(columns, hook, gradient.dims);
+  const { count, inner } = layoutOf(firstOrder, gradient.dims);
   const size = gradient.data.length / items;
   return Array.from({ length: items }, (_, item) => {
     const sums = new Float64Array(count);
@@ -75,10 +80,16 @@ function effects(
   });
 }
 
-/** First-order values of one layer's cells: change of the metric, `[item][column]`. */
-export interface LayerEffects {
-  readonly layer: number;
+/** First-order values of one row's cells: change of the metric, `[item][column]`. */
+export interface RowEffects {
+  readonly row: number;
   readonly items: readonly Float64Array[];
+}
+
+/** The positions of one head from the sums of a layer's heads and positions. */
+function ofHead(sums: Float64Array, head: number, hook: BlockHook, [, a, b]: readonly number[]): Float64Array {
+  const isMap = isAttentionMap(hook);
+  return Float64Array.from({ length: isMap ? b : a }, (_, pos) => sums[isMap ? head * b + pos : pos * b + head]);
 }
 
 /**
@@ -95,7 +106,7 @@ export async function attributionPatch(
   metric: MetricSpec,
   referenceAt: (item: number, position: number) => LogitsRow | undefined,
   { signal }: RunContext,
-): Promise<LayerEffects[]> {
+): Promise<RowEffects[]> {
   const { hook, layers } = firstOrder;
   const name = (layer: number) => `blocks.${layer}.${hook}`;
   const hooks = layers.map(name);
@@ -111,10 +122,15 @@ export async function attributionPatch(
     forward: { residuals: streams },
     signal,
   });
-  return layers.map((layer) => {
+  const rows = firstOrder.heads ?? layers.map((layer) => ({ layer, head: null }));
+  const byLayer = new Map<number, Float64Array[]>();
+  return rows.map(({ layer, head }, row) => {
     const gradient = gradients.get(name(layer));
     if (gradient === undefined) throw new Error(`No gradient at ${name(layer)}.`);
+    const known = byLayer.get(layer);
     const own = runs.base.at(layer, hook);
-    return { layer, items: effects(gradient, own, firstOrder.replacement(runs, layer), firstOrder) };
+    const sums = known ?? effects(gradient, own, firstOrder.replacement(runs, layer), firstOrder);
+    byLayer.set(layer, sums);
+    return { row, items: head === null ? sums : sums.map((one) => ofHead(one, head, hook, gradient.dims)) };
   });
 }

@@ -102,6 +102,23 @@ export function pickRows(
   return result;
 }
 
+/** Writes `[cells, chosen positions, width]` to where `changed` says. */
+export function putRows(
+  target: Float32Array,
+  rows: Float32Array,
+  cells: number,
+  changed: readonly boolean[],
+): Float32Array {
+  const width = target.length / (cells * changed.length);
+  let from = 0;
+  for (let row = 0; row < cells * changed.length; row += 1) {
+    if (!changed[row % changed.length]) continue;
+    target.set(rows.subarray(from, from + width), row * width);
+    from += width;
+  }
+  return target;
+}
+
 /** a + b − c, entry by entry, into `a`. */
 export function addChange(a: Float32Array, b: Float32Array, c: Float32Array): Float32Array {
   for (let i = 0; i < a.length; i += 1) a[i] += b[i] - c[i];

@@ -116,15 +116,14 @@ export class GridSweep {
     for (const group of this.held.windows.flat()) {
       await this.context.giveWay?.();
       const runs = await this.held.of(group);
-      const layers = await this.held.within(group, async () => {
+      const rows = await this.held.within(group, async () => {
         const reference = await this.metric.referencesOf(group.items, group.answers);
         return await attributionPatch(
           ...([runner, firstOrder, group, runs, this.items, spec, reference, this.context] as const),
         );
       });
       const finished: GridCell[] = [];
-      for (const { layer, items } of layers) {
-        const row = firstOrder.layers.indexOf(layer);
+      for (const { row, items } of rows) {
         for (let column = 0; column < state.columns; column += 1) {
           // Positions after the last answer change nothing.
           const values = items.map((sums, i) => scale(this.scores.base[group.items[i]] + (sums[column] ?? 0)));

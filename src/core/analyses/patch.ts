@@ -1,9 +1,11 @@
-import type { PatchRequest, PatchSite } from '../../shared/gridDocument.ts';
+import { MechanistError } from '../../shared/errors.ts';
+import type { HeadRef, PatchRequest, PatchSite } from '../../shared/gridDocument.ts';
 import type { BlockHook } from '../engine/hookPoints.ts';
 import type { ModelConfig } from '../models/modelConfig.ts';
 import { commonLength, positionLabels, type SweepItem } from '../tasks/gridRequest.ts';
 import { type SweepPlan, sourceOf } from './gridPlan.ts';
-import { headPlan } from './patchHeads.ts';
+import { headPositionsPlan, headsOf } from './patchHeadPositions.ts';
+import { type HeadSite, headNoun, headPlan } from './patchHeads.ts';
 import { isStreamSite, type PositionColumns, streamPlan } from './patchStreams.ts';
 
 /** What is patched at each cell of a grid. */
@@ -42,13 +44,17 @@ export function patchPlanAt(spec: PatchSpec, items: readonly SweepItem[], config
   const { site, direction, columns, at } = spec;
   const first = firstChange(items);
   const plan = isStreamSite(site) ? streamPlan(site, columns, first, config) : headPlan(site, at, first, config);
-  const [from, into] = direction === 'denoising' ? ['clean', 'corrupted'] : ['corrupted', 'clean'];
   return {
     ...plan,
     firstOrder: null,
-    intervention: `${unitOf(spec)} taken from the ${from} run into the ${into} run`,
+    intervention: interventionOf(spec, unitOf(spec)),
     base: direction === 'denoising' ? 'corrupted' : 'clean',
   };
+}
+
+function interventionOf({ direction }: PatchSpec, what: string): string {
+  const [from, into] = direction === 'denoising' ? ['clean', 'corrupted'] : ['corrupted', 'clean'];
+  return `${what} taken from the ${from} run into the ${into} run`;
 }
 
 function unitOf({ site, columns, at }: PatchSpec): string {
@@ -60,27 +66,50 @@ function unitOf({ site, columns, at }: PatchSpec): string {
 
 /**
  * Activation patching (Vig et al. 2020; Meng et al. 2022): at each cell the activation of one site comes from the other run.
- * Streams and module outputs by position or at all positions; q, k, v, z and pattern by head, at all positions.
- * Cost: `patchPlanAt`; a first-order estimate is offered.
- * @throws MechanistError `bad-input`: a site that the model has not, prompts of unlike length by position
+ * Streams and module outputs by position or at all positions; q, k, v, z and pattern by head at all positions, or of chosen
+ * heads by position. Cost: `patchPlanAt`; a first-order estimate is offered.
+ * @throws MechanistError `bad-input`: a site or head that the model has not, prompts of unlike length by position
  */
 export function patchPlan(request: PatchRequest, items: readonly SweepItem[], config: ModelConfig): SweepPlan {
-  const { site, direction = 'denoising', byPosition = true } = request;
+  const { site, direction = 'denoising' } = request;
   const stream = isStreamSite(site);
+  const { byPosition = stream } = request;
+  if (request.heads !== undefined && (stream || !byPosition)) {
+    throw new MechanistError('bad-input', 'Heads are chosen for z, q, k, v and pattern by position only.');
+  }
   if (stream && byPosition) commonLength(items, 'A grid with one column a position');
   const labels = positionLabels(items);
   const columns = stream && byPosition ? { name: 'position', labels, positions: labels.map((_, at) => [at]) } : null;
+  const heads = stream || !byPosition ? null : headsOf(site, request.heads, config);
   const hook = siteHook(site, config);
-  const kept = { hooks: [hook], keysValues: false, residuals: false };
-  const layers = Array.from({ length: config.nLayers }, (_, layer) => layer);
+  const all = Array.from({ length: config.nLayers }, (_, layer) => layer);
+  const layers = heads === null ? all : [...new Set(heads.map(({ layer }) => layer))];
+  const kept = { hooks: [hook], layers, keysValues: false, residuals: false };
+  const spec = { site, direction, columns, at: null };
   return {
-    ...patchPlanAt({ site, direction, columns, at: null }, items, config),
+    ...patchPlanAt(spec, items, config),
+    ...(stream || heads === null ? {} : ofHeads(site, heads, spec, items, config)),
     firstOrder: {
       hook,
       layers,
+      heads,
       kept: { base: { ...kept, hooks: [] }, source: kept },
-      columns: !stream ? 'head' : byPosition ? 'position' : 'all',
+      columns: byPosition ? 'position' : stream ? 'all' : 'head',
       replacement: (runs, layer) => sourceOf(runs).at(layer, hook),
     },
+  };
+}
+
+function ofHeads(
+  site: HeadSite,
+  heads: readonly HeadRef[],
+  spec: PatchSpec,
+  items: readonly SweepItem[],
+  config: ModelConfig,
+): Partial<SweepPlan> {
+  const words = site === 'pattern' ? 'at each query position' : 'at each position';
+  return {
+    ...headPositionsPlan(site, heads, items, firstChange(items), config),
+    intervention: interventionOf(spec, `${site} of each ${headNoun(site, config)} named ${words}`),
   };
 }

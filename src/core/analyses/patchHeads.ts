@@ -4,10 +4,9 @@ import type { BaseRun, Kept } from '../engine/sweeps/baseRun.ts';
 import type { ClimbContext } from '../engine/sweeps/climb.ts';
 import type { SweepStack } from '../engine/sweeps/sweepStack.ts';
 import type { ModelConfig } from '../models/modelConfig.ts';
-import { pickHeads, streamAfterHeads } from './gridHeads.ts';
+import { type HeadChange, pickHeads, streamAfterHeads } from './gridHeads.ts';
 import {
   type CellRun,
-  type CellStart,
   type GroupRuns,
   headAxis,
   layerAxis,
@@ -24,7 +23,8 @@ export function queryHook({ positions }: ModelConfig): BlockHook {
   return positions.kind === 'rotary' ? 'attn.hook_rot_q' : 'attn.hook_q';
 }
 
-const byKey = (site: HeadSite) => site === 'k' || site === 'v';
+/** True where a key-value head is patched. */
+export const byKey = (site: HeadSite) => site === 'k' || site === 'v';
 
 /** Keys or values of the key-value head of each cell, `[cells, keys, d_head]`. */
 function pickKeys(
@@ -32,14 +32,14 @@ function pickKeys(
   layer: number,
   part: 'keys' | 'values',
   cells: readonly CellRun[],
-  keyValueHeadOf: (cell: CellRun) => number,
+  keyValueHeads: readonly number[],
 ): Float32Array {
   const { nKeyValueHeads, dHead } = run.runner.config;
   const all = run.keysValuesOf(layer)[part];
   const size = run.count * dHead;
   const result = new Float32Array(cells.length * size);
   cells.forEach((cell, i) => {
-    const from = (cell.item * nKeyValueHeads + keyValueHeadOf(cell)) * size;
+    const from = (cell.item * nKeyValueHeads + keyValueHeads[i]) * size;
     result.set(all.subarray(from, from + size), i * size);
   });
   return result;
@@ -64,36 +64,63 @@ function takePositions(
   return target;
 }
 
-/** z of the cells' heads with one of its ingredients from the source, `[cells, positions, width]`. */
-async function patchedHeads(
+/** Heads of one layer that are patched. */
+export interface PatchedHeads {
+  readonly layer: number;
+  readonly cells: readonly CellRun[];
+  /** The head of each cell; for k and v its key-value head. */
+  readonly heads: readonly number[];
+  /** Absolute positions whose z is wanted. */
+  readonly positions: readonly number[];
+  /** k and v: positions whose keys or values are taken; null: all. */
+  readonly keys: readonly number[] | null;
+}
+
+/** How z of the cells' heads changes with one of its ingredients taken from the source, `[cells, positions, width]`. */
+export async function headChange(
   site: HeadSite,
-  at: readonly number[] | null,
   stack: SweepStack,
   runs: GroupRuns,
-  start: CellStart,
-  cells: readonly CellRun[],
+  patched: PatchedHeads,
+  context: ClimbContext,
+): Promise<HeadChange> {
+  const { layer, cells, heads, positions } = patched;
+  const width = headWidth(site, stack.config);
+  const dz = await patchedHeads(site, stack, runs, patched, context);
+  const own = pickHeads(runs.base.at(layer, 'attn.hook_z'), runs, cells, positions, heads, width);
+  for (let i = 0; i < dz.length; i += 1) dz[i] -= own[i];
+  return { layer, cells, heads, positions, dz, width };
+}
+
+/** Width of the z that one patched head changes: d_head, for a key or value of all heads that read it. */
+function headWidth(site: HeadSite, { nHeads, nKeyValueHeads, dHead }: ModelConfig): number {
+  return (byKey(site) ? nHeads / nKeyValueHeads : 1) * dHead;
+}
+
+async function patchedHeads(
+  site: HeadSite,
+  stack: SweepStack,
+  runs: GroupRuns,
+  { layer, cells, heads, positions, keys: at }: PatchedHeads,
   context: ClimbContext,
 ): Promise<Float32Array> {
   const { config } = stack;
   const { base } = runs;
   const source = sourceOf(runs);
-  const layer = start.boundary - 1;
-  const positions = startPositions(start, runs);
   const perKey = config.nHeads / config.nKeyValueHeads;
-  const width = (byKey(site) ? perKey : 1) * config.dHead;
-  const heads = (run: BaseRun, hook: BlockHook) =>
-    pickHeads(run.at(layer, hook), runs, cells, positions, ({ column }) => column, width);
-  if (site === 'z') return heads(source, 'attn.hook_z');
-  const keyOf = ({ column }: CellRun) => (byKey(site) ? column : Math.floor(column / perKey));
+  const pick = (run: BaseRun, hook: BlockHook) =>
+    pickHeads(run.at(layer, hook), runs, cells, positions, heads, headWidth(site, config));
+  if (site === 'z') return pick(source, 'attn.hook_z');
+  const keyValueHeads = heads.map((head) => (byKey(site) ? head : Math.floor(head / perKey)));
   const keys = (part: 'keys' | 'values', ...sites: HeadSite[]) => {
-    const own = pickKeys(sites.includes(site) ? source : base, layer, part, cells, keyOf);
+    const own = pickKeys(sites.includes(site) ? source : base, layer, part, cells, keyValueHeads);
     if (!byKey(site) || !sites.includes(site)) return own;
-    const before = pickKeys(base, layer, part, cells, keyOf);
+    const before = pickKeys(base, layer, part, cells, keyValueHeads);
     const present = at?.filter((position) => position < base.count) ?? null;
     return takePositions(before, own, cells.length, config.dHead, present);
   };
   const inputs = {
-    q: heads(site === 'q' || site === 'pattern' ? source : base, queryHook(config)),
+    q: pick(site === 'q' || site === 'pattern' ? source : base, queryHook(config)),
     k: keys('keys', 'k', 'pattern'),
     v: keys('values', 'v'),
   };
@@ -108,6 +135,25 @@ function onlyAt(dz: Float32Array, cells: number, positions: readonly number[], a
   }
 }
 
+/** What the unchanged runs must hold for patching a head site; `base` beside keys, values and streams. */
+export function keptForHeads(
+  site: HeadSite,
+  config: ModelConfig,
+): { readonly base: BlockHook[]; readonly source: Kept } {
+  const query: BlockHook[] = site === 'z' ? [] : [queryHook(config)];
+  const hooks = site === 'z' ? (['attn.hook_z'] as const) : byKey(site) ? [] : query;
+  const keysValues = byKey(site) || site === 'pattern';
+  return {
+    base: ['attn.hook_z', ...(config.parallelResidual ? [] : ['hook_resid_mid' as const]), ...query],
+    source: { hooks, keysValues, residuals: false },
+  };
+}
+
+/** `key-value head` where query heads share keys. */
+export function headNoun(site: HeadSite, { nHeads, nKeyValueHeads }: ModelConfig): string {
+  return byKey(site) && nKeyValueHeads < nHeads ? 'key-value head' : 'head';
+}
+
 /**
  * A grid of layers and heads.
  * @param at positions at which a head is patched: queries for q, z and pattern, keys for k and v. Null: all
@@ -119,41 +165,26 @@ export function headPlan(
   firstChange: number,
   config: ModelConfig,
 ): Pick<SweepPlan, 'axes' | 'start' | 'rows' | 'kept'> {
-  const { nLayers, nHeads, nKeyValueHeads, dHead, parallelResidual } = config;
-  const width = (byKey(site) ? nHeads / nKeyValueHeads : 1) * dHead;
-  const mid: BlockHook[] = parallelResidual ? [] : ['hook_resid_mid'];
-  const query: BlockHook[] = site === 'z' ? [] : [queryHook(config)];
-  const source: Readonly<Record<HeadSite, Kept>> = {
-    z: { hooks: ['attn.hook_z'], keysValues: false, residuals: false },
-    q: { hooks: query, keysValues: false, residuals: false },
-    k: { hooks: [], keysValues: true, residuals: false },
-    v: { hooks: [], keysValues: true, residuals: false },
-    pattern: { hooks: query, keysValues: true, residuals: false },
-  };
-  const grouped = byKey(site) && nKeyValueHeads < nHeads;
+  const { nLayers, nHeads, nKeyValueHeads, parallelResidual } = config;
+  const { base, source } = keptForHeads(site, config);
   const first = Math.min(...(at?.filter((position) => position >= firstChange) ?? [firstChange]));
   return {
     axes: {
       rows: layerAxis(nLayers),
-      columns: byKey(site) ? headAxis(nKeyValueHeads, grouped ? 'key-value head' : 'head') : headAxis(nHeads),
+      columns: headAxis(byKey(site) ? nKeyValueHeads : nHeads, headNoun(site, config)),
     },
     kept: {
-      base: {
-        hooks: ['attn.hook_z', ...mid, ...query],
-        keysValues: site !== 'z' || first > 0,
-        residuals: parallelResidual,
-      },
-      source: source[site],
+      base: { hooks: base, keysValues: site !== 'z' || first > 0, residuals: parallelResidual },
+      source,
     },
     start: ({ row }, count) => (first < count ? { first, boundary: row + 1 } : null),
     rows: async (stack, runs, start, cells, context) => {
-      const layer = start.boundary - 1;
-      const dz = await patchedHeads(site, at, stack, runs, start, cells, context);
       const positions = startPositions(start, runs);
-      const own = pickHeads(runs.base.at(layer, 'attn.hook_z'), runs, cells, positions, ({ column }) => column, width);
-      for (let i = 0; i < dz.length; i += 1) dz[i] -= own[i];
-      if (at !== null && !byKey(site)) onlyAt(dz, cells.length, positions, at);
-      return await streamAfterHeads(stack, runs, start, cells, dz, width, context);
+      const heads = cells.map(({ column }) => column);
+      const patched = { layer: start.boundary - 1, cells, heads, positions, keys: at };
+      const change = await headChange(site, stack, runs, patched, context);
+      if (at !== null && !byKey(site)) onlyAt(change.dz, cells.length, positions, at);
+      return await streamAfterHeads(stack, runs, change, context);
     },
   };
 }

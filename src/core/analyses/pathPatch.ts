@@ -22,11 +22,11 @@ async function senderDeltas(
   const { dHead } = stack.config;
   const { base, source } = runs;
   if (source === null) throw new Error('There is no run to patch from.');
-  const z = (run: typeof base) =>
-    pickHeads(run.at(layer, 'attn.hook_z'), runs, cells, positions, ({ column }) => column, dHead);
+  const heads = cells.map(({ column }) => column);
+  const z = (run: typeof base) => pickHeads(run.at(layer, 'attn.hook_z'), runs, cells, positions, heads, dHead);
   const [dz, own] = [z(source), z(base)];
   for (let i = 0; i < dz.length; i += 1) dz[i] -= own[i];
-  return await headDeltas(stack, layer, dz, cells, dHead, context);
+  return await headDeltas(stack, layer, dz, heads, dHead, context);
 }
 
 /** Streams of run 1, in which every head but the sender writes what it writes in the base run. */

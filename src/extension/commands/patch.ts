@@ -1,5 +1,8 @@
+import * as vscode from 'vscode';
 import type { PatchTarget } from '../../shared/contributions.ts';
+import { MechanistError } from '../../shared/errors.ts';
 import type { PatchRequest } from '../../shared/gridDocument.ts';
+import { exampleHeads, readHeads } from '../grid/receivers.ts';
 import { isHeadSite, type Sweep } from '../grid/sweep.ts';
 import type { CommandContext } from './commandContext.ts';
 import { askMetric } from './metricStep.ts';
@@ -33,24 +36,54 @@ const sites: readonly (readonly [Site, boolean, string])[] = [
   ['k', false, "Each key-value head's keys, all positions at once"],
   ['v', false, "Each key-value head's values, all positions at once"],
   ['pattern', false, "Each head's attention pattern"],
+  ['z', true, 'z of heads that you name, position by position'],
+  ['q', true, 'Queries of heads that you name, position by position'],
+  ['k', true, 'Keys of key-value heads that you name, position by position'],
+  ['v', true, 'Values of key-value heads that you name, position by position'],
+  ['pattern', true, 'Attention pattern of heads that you name, query by query'],
 ];
 
-async function askSite(
-  begun: Begun,
-  n: number,
-  given: PatchTarget | undefined,
-): Promise<Pick<PatchRequest, 'site' | 'byPosition'>> {
-  if (given?.site) return { site: given.site, byPosition: given.byPosition ?? !isHeadSite(given.site) };
-  return await ask(
+type Place = Pick<PatchRequest, 'site' | 'byPosition' | 'heads'>;
+
+/** Heads that are the rows of a grid by position. */
+async function askHeads(site: Site, { info }: Begun): Promise<PatchRequest['heads']> {
+  const byKey = site === 'k' || site === 'v';
+  const model = { nLayers: info.nLayers, nHeads: byKey ? info.nKeyValueHeads : info.nHeads };
+  const text = await vscode.window.showInputBox({
     title,
-    'What is moved from one run into the other, one cell at a time',
-    sites.map(([site, byPosition, detail]) => ({
-      label: site,
-      description: exactPasses({ analysis: 'patch', site, byPosition }, n, begun),
-      detail,
-      value: { site, byPosition },
-    })),
-  );
+    prompt: `${byKey && info.nKeyValueHeads < info.nHeads ? 'Key-value heads' : 'Heads'}, as ${exampleHeads}, or every one of a layer, as L9`,
+    placeHolder: exampleHeads,
+    validateInput: (typed) => {
+      const read = readHeads(typed, model);
+      return typeof read === 'string' ? read : null;
+    },
+  });
+  const read = text === undefined ? undefined : readHeads(text, model);
+  if (read === undefined || typeof read === 'string') throw new MechanistError('cancelled', 'Cancelled.');
+  return read;
+}
+
+async function askSite(begun: Begun, n: number, given: PatchTarget | undefined): Promise<Place> {
+  const place = given?.site
+    ? { site: given.site, byPosition: given.byPosition ?? (given.heads !== undefined || !isHeadSite(given.site)) }
+    : await ask(
+        title,
+        'What is moved from one run into the other, one cell at a time',
+        sites.map(([site, byPosition, detail]) => {
+          const named = byPosition && isHeadSite(site);
+          const cost = exactPasses({ analysis: 'patch', site, byPosition }, n, begun);
+          const each = `a head: ${exactPasses({ analysis: 'patch', site, byPosition, heads: [{ layer: 0, head: 0 }] }, n, begun)}`;
+          return {
+            label: named ? `${site} of chosen heads` : site,
+            description: named ? each : cost,
+            detail,
+            value: { site, byPosition },
+          };
+        }),
+      );
+  if (!place.byPosition || !isHeadSite(place.site)) return place;
+  const heads = given?.heads ?? (await askHeads(place.site, begun));
+  return { ...place, ...(heads && { heads }) };
 }
 
 /** Denoising or noising, with what each of them shows. */

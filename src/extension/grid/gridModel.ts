@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { isCancelled, MechanistError } from '../../shared/errors.ts';
-import { cellsOf, withCells } from '../../shared/gridCells.ts';
+import { cellsOf, headOfCell, withCells } from '../../shared/gridCells.ts';
 import type { GridDocument, GridNotifications, GridRequest } from '../../shared/gridDocument.ts';
 import type { GridCompared, GridPanelState, GridPlace } from '../../shared/gridPanelProtocol.ts';
 import type { NotifyingPort } from '../engineClient.ts';
@@ -105,7 +105,8 @@ export class GridModel {
   async select(place: GridPlace, item: number): Promise<void> {
     const { document, head } = this.#state;
     const prompt = document?.items[item];
-    if (!document || !prompt || document.axes.columns.name !== 'head' || document.axes.rows.name !== 'layer') return;
+    const own = document && headOfCell(document, place.row, place.column);
+    if (!document || !prompt || !own) return;
     if (head?.place.row === place.row && head.place.column === place.column && head.item === item && head.detail)
       return;
     this.#headRun?.abort();
@@ -114,7 +115,7 @@ export class GridModel {
     this.update({ head: { place, item, detail: null, error: null } });
     const source = Math.max(0, prompt.tokens.length - 1);
     const request = { model: document.request.model, prompt: prompt.prompt, method: 'direct' as const };
-    const question = { request, layer: place.row, head: place.column, source };
+    const question = { request, ...own, source };
     try {
       const detail = await this.#port.request('head', question, { signal: controller.signal });
       if (this.#headRun === controller) this.update({ head: { place, item, detail, error: null } });

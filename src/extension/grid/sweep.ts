@@ -15,7 +15,7 @@ import type { ObservableTerm } from '../../shared/traceDocument.ts';
 /** What is swept, without prompts and model. */
 export type SweepKind =
   | Pick<AblateRequest, 'analysis' | 'sites' | 'mode' | 'meanOver' | 'layer'>
-  | Pick<PatchRequest, 'analysis' | 'site' | 'byPosition' | 'direction'>
+  | Pick<PatchRequest, 'analysis' | 'site' | 'byPosition' | 'heads' | 'direction'>
   | Pick<PathPatchRequest, 'analysis' | 'receivers' | 'mlps' | 'direction'>;
 
 /** A token that is scored against others. */
@@ -142,6 +142,7 @@ export function cellsOfSweep(kind: SweepKind, info: ModelInfo, positions: number
     return info.nLayers * (kind.sites === 'heads' ? info.nHeads : positions);
   }
   const heads = kind.site === 'k' || kind.site === 'v' ? info.nKeyValueHeads : info.nHeads;
+  if (kind.heads) return positions * ('layer' in kind.heads ? heads : kind.heads.length);
   return info.nLayers * (isHeadSite(kind.site) ? heads : kind.byPosition ? positions : 1);
 }
 
@@ -162,6 +163,13 @@ function metricParts(metric: MetricSpec | undefined): string[] {
   return [...own, ...(normalize === undefined ? [] : [`share-${normalize === 'denoising' ? 'restored' : 'lost'}`])];
 }
 
+/** `L9`, `L9H6`, `3-heads`: rows of a grid by position, in a file's name. */
+function headsName(heads: NonNullable<PatchRequest['heads']>): string {
+  if ('layer' in heads) return `L${heads.layer}`;
+  const [first] = heads;
+  return heads.length === 1 && first ? `L${first.layer}H${first.head}` : `${heads.length}-heads`;
+}
+
 /** Foils that an answer of the sweep has at most, as the file is now. Files without observable compare two tokens. */
 export function mostFoils(file: PromptFile, answer: string | null): number {
   const words = file.frontMatter?.observable?.words;
@@ -179,7 +187,12 @@ export function sweepName(request: GridRequest): string {
     request.analysis === 'ablate'
       ? ['ablate', request.sites, request.meanOver === 'position' ? 'mean-over-positions' : request.mode]
       : request.analysis === 'patch'
-        ? ['patch', request.site, request.direction ?? 'denoising']
+        ? [
+            'patch',
+            request.site,
+            ...(request.heads ? [headsName(request.heads)] : []),
+            request.direction ?? 'denoising',
+          ]
         : ['paths', request.receivers === 'final' ? 'final' : 'heads', request.mlps];
   return [...parts, ...metricParts(request.metric), ...(method === 'exact' ? [] : [method])].join('.');
 }

@@ -1,6 +1,7 @@
 import type { VNode } from 'preact';
 import { useMemo } from 'preact/hooks';
 import { signed } from '../../shared/format.ts';
+import { headOfCell } from '../../shared/gridCells.ts';
 import type { GridPlace } from '../../shared/gridPanelProtocol.ts';
 import { isHighContrast } from '../../shared/palette.ts';
 import { AttentionFigure } from '../figures/AttentionFigure.tsx';
@@ -10,7 +11,7 @@ import { DivergingKey } from '../figures/DivergingKey.tsx';
 import { DotPlot } from '../figures/DotPlot.tsx';
 import { attentionId, attentionKeyOf, attentionModel } from '../trace/attentionModel.ts';
 import { cellDots } from './gridDots.ts';
-import { hasHeads, placeName } from './gridNames.ts';
+import { placeName, rowLabel, rowsAreHeads } from './gridNames.ts';
 import { largestCells } from './gridNumbers.ts';
 import type { GridPartProps } from './gridProps.ts';
 import { changedTable, itemLine, largestTable } from './gridTables.ts';
@@ -75,20 +76,25 @@ function Largest({ document, state, theme, chosen, view, actions }: GridPartProp
   );
 }
 
+const readLater = ({ request }: PlacedProps['document']): boolean =>
+  request.analysis === 'patch' && (request.site === 'k' || request.site === 'v');
+
 function Attention(props: PlacedProps): VNode {
   const { document, state, theme, place, chosen, view, actions } = props;
   const item = document.items[chosen.item];
-  const position = Math.max(0, (item?.tokens.length ?? 1) - 1);
+  const last = Math.max(0, (item?.tokens.length ?? 1) - 1);
+  // A head by position: the query that was patched. Keys and values are read by later ones.
+  const position = rowsAreHeads(document) && !readLater(document) ? Math.min(last, place.column) : last;
   const { head } = state;
   const own =
     head?.place.row === place.row && head.place.column === place.column && head.item === chosen.item ? head : null;
   const pattern = own?.detail?.pattern ?? null;
   const contrast = isHighContrast(theme.palette);
-  const name = placeName(document, place);
+  const name = rowsAreHeads(document) ? rowLabel(document, place.row) : placeName(document, place);
   const tokens = item?.tokens ?? [];
   const model = useMemo(
     () => attentionModel({ tokens, position }, pattern, name, contrast),
-    [tokens, pattern, name, contrast],
+    [tokens, position, pattern, name, contrast],
   );
   if (own?.error)
     return <p class="m-detail-part m-caption">{`The attention pattern could not be read: ${own.error}`}</p>;
@@ -157,7 +163,7 @@ function Placed(props: PlacedProps): VNode {
       {run ? <Dots {...props} /> : null}
       {run ? <MostChanged {...props} /> : null}
       <ItemChoice {...props} />
-      {hasHeads(document) ? <Attention {...props} /> : null}
+      {headOfCell(document, place.row, place.column) ? <Attention {...props} /> : null}
     </>
   );
 }

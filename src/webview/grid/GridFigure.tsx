@@ -7,7 +7,7 @@ import { DivergingKey } from '../figures/DivergingKey.tsx';
 import { MatrixFigure } from '../figures/MatrixFigure.tsx';
 import { type Choice, Segmented } from '../figures/PanelHeader.tsx';
 import { alignedTokens, captionOf, type GridLayout, gridMatrix, layoutGrid } from './gridMatrix.ts';
-import { columnKind, placeId, placeOf } from './gridNames.ts';
+import { columnKind, placeId, placeOf, rowsAreHeads } from './gridNames.ts';
 import { type Shown, type Side, shownChoices } from './gridNumbers.ts';
 import type { GridPartProps } from './gridProps.ts';
 import { afterWord, liveRow } from './gridText.ts';
@@ -19,8 +19,8 @@ const sides: readonly Choice<Side>[] = [
   { id: 'other', label: 'Other' },
   { id: 'difference', label: 'Difference' },
 ];
-const orders: readonly Choice<'layer' | 'size'>[] = [
-  { id: 'layer', label: 'Layer order' },
+const orders = (heads: boolean): readonly Choice<'layer' | 'size'>[] => [
+  { id: 'layer', label: heads ? 'As named' : 'Layer order' },
   { id: 'size', label: 'By size' },
 ];
 
@@ -65,7 +65,12 @@ function Controls(props: GridPartProps & { max: number; unit: string }): VNode {
         value={chosen.shown}
         onChange={(shown) => actions.setView({ shown })}
       />
-      <Segmented label="Order" choices={orders} value={view.order} onChange={(order) => actions.setView({ order })} />
+      <Segmented
+        label="Order"
+        choices={orders(rowsAreHeads(document))}
+        value={view.order}
+        onChange={(order) => actions.setView({ order })}
+      />
       <Threshold {...props} />
     </div>
   );

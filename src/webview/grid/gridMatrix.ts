@@ -4,7 +4,16 @@ import type { GridDocument } from '../../shared/gridDocument.ts';
 import type { GridCompared } from '../../shared/gridPanelProtocol.ts';
 import { headLine } from '../figures/MatrixHeads.tsx';
 import type { HeadToken, MatrixCell, MatrixColumn, MatrixModel, MatrixRow } from '../figures/matrixModel.ts';
-import { columnKind, columnLabel, itemToken, placeId, placeName, rowLabel, spokenPlace } from './gridNames.ts';
+import {
+  columnKind,
+  columnLabel,
+  itemToken,
+  placeId,
+  placeName,
+  rowLabel,
+  rowsAreHeads,
+  spokenPlace,
+} from './gridNames.ts';
 import { drawnNumbers } from './gridNumbers.ts';
 import { afterWord, cellNote, figureTitle, spokenCellNote } from './gridText.ts';
 import type { Chosen, GridView } from './gridView.ts';
@@ -65,7 +74,7 @@ export function layoutGrid({ document, view, width, contrast }: GridLayoutInput)
     rowHeight: clamp(Math.round(560 / Math.max(1, nRows)), contrast ? 18 : 15, 24),
     labelWidth,
     numbers: view.numbers ?? (cellWidth >= numberCell && width >= 600),
-    labelEvery: width < 600 && nRows > 16 ? 5 : 1,
+    labelEvery: width < 600 && nRows > 16 && !rowsAreHeads(document) ? 5 : 1,
     fold,
   };
 }
@@ -146,9 +155,10 @@ function rowSize(values: readonly (number | null)[]): number {
   return Math.max(-1, ...values.map((value) => (value !== null && Number.isFinite(value) ? Math.abs(value) : -1)));
 }
 
-/** Rows from the top: the last layer first, or the row with the largest cell first. */
-function rowOrder(values: Drawn['values'], order: GridView['order']): number[] {
-  const rows = values.map((_, row) => row).reverse();
+/** Rows from the top: the last layer first, heads as they were named, or the row with the largest cell first. */
+function rowOrder({ values, document }: Drawn, order: GridView['order']): number[] {
+  const rows = values.map((_, row) => row);
+  if (!rowsAreHeads(document)) rows.reverse();
   return order === 'layer' ? rows : rows.sort((a, b) => rowSize(values[b]) - rowSize(values[a]));
 }
 
@@ -167,7 +177,7 @@ function foldedRows(drawn: Drawn, fold: number): MatrixRow[] {
 function layerRows(drawn: Drawn): MatrixRow[] {
   const { document, values, view, layout } = drawn;
   const last = values.length - 1;
-  return rowOrder(values, view.order).map((row) => ({
+  return rowOrder(drawn, view.order).map((row) => ({
     id: `r${row}`,
     label: view.order === 'size' || row === last || row % layout.labelEvery === 0 ? rowLabel(document, row) : '',
     gap: 0,

@@ -22,9 +22,9 @@ export function columnKind({ axes }: GridDocument): ColumnKind {
   return labels.length <= 1 ? 'none' : 'other';
 }
 
-/** True when a cell is one attention head, whose pattern can be read. */
-export function hasHeads(document: GridDocument): boolean {
-  return document.axes.columns.name === 'head' && document.axes.rows.name === 'layer';
+/** True when a row is one head and its cells are positions. */
+export function rowsAreHeads({ axes }: GridDocument): boolean {
+  return axes.rows.name.endsWith('head');
 }
 
 /** Axis labels may be bare numbers; in a figure they are `L3`, `H5`. */
@@ -78,7 +78,9 @@ export function placeName(document: GridDocument, { row, column }: GridPlace, it
 /** The same for a screen reader: `layer 17 head 5`. */
 export function spokenPlace(document: GridDocument, { row, column }: GridPlace, item = 0): string {
   const { axes } = document;
-  const layer = `${axes.rows.name} ${number(rowLabel(document, row))}`;
+  const label = rowLabel(document, row);
+  const head = rowsAreHeads(document) ? /^L(\d+)\.H(\d+)$/.exec(label) : null;
+  const layer = head ? `layer ${head[1]} ${axes.rows.name} ${head[2]}` : `${axes.rows.name} ${number(label)}`;
   const kind = columnKind(document);
   if (kind === 'none') return `${layer} ${siteWord(document)}`.trim();
   if (kind === 'position')

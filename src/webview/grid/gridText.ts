@@ -3,7 +3,7 @@ import { baseline, baseRun, cellCount, doneCount, wholeEffect } from '../../shar
 import type { GridDocument } from '../../shared/gridDocument.ts';
 import type { GridPanelState, GridPlace } from '../../shared/gridPanelProtocol.ts';
 import type { SampleSummary } from '../../shared/metric.ts';
-import { cellNoun, columnKind, placeName, siteWord } from './gridNames.ts';
+import { cellNoun, columnKind, placeName, rowsAreHeads, siteWord } from './gridNames.ts';
 import { effectSummary, hasIntervals, largestCells } from './gridNumbers.ts';
 
 /** `+1.94 logits`; a unit that is empty says nothing. */
@@ -88,6 +88,7 @@ export function figureTitle(document: GridDocument): string {
   const kind = columnKind(document);
   const site = siteWord(document);
   if (document.analysis === 'path-patch') return 'Every sender';
+  if (kind === 'position' && rowsAreHeads(document)) return `${site} of ${document.axes.rows.name}s by position`;
   if (kind === 'position') return `${site === '' ? 'Residual stream' : site} by position`;
   if (kind === 'none') return site === 'MLP' ? 'Every MLP' : `${site} of every ${document.axes.rows.name}`;
   return document.analysis === 'ablate'

@@ -242,6 +242,36 @@ describe('heat-maps of sweeps', () => {
     assert.ok(document.corrupted);
   });
 
+  it('patches heads by position, and reads the attention of the row’s head', async () => {
+    const corrupted = 'The farmer said that';
+    const { uri } = await openFile('p.prompt', promptFile(`${smallWorld}\ncorrupted: ${corrupted}`, prompt));
+    const target: PatchTarget = {
+      uri: uri.toString(),
+      prompt: 0,
+      site: 'v',
+      heads: { layer: 1 },
+      direction: 'denoising',
+      corrupted: 'front matter',
+      method: 'exact',
+      metric: 'usual',
+    };
+    await vscode.commands.executeCommand('mechanist.patch', target);
+    const panel = await shown('a finished sweep', settled);
+    const document = documentOf(panel);
+    const args = ['patch', '--model', 'small-world', '--clean', prompt, '--corrupted', corrupted, '--site', 'v'];
+    const places = ['--by-position', '--layer', '1'];
+    const expected = await cli(...args, '--answer', ' she', '--foil', ' he', ...places);
+    assertClose(document.values, expected.values);
+    await vscode.commands.executeCommand('mechanist.patch', { ...target, site: 'z', heads: [{ layer: 1, head: 2 }] });
+    const other = await shown(
+      'a second panel',
+      (state) => settled(state) && state.document?.request !== document.request,
+    );
+    await other.receive({ type: 'select', place: { row: 0, column: 1 }, item: 0 });
+    const { head } = other.model.state;
+    assert.deepEqual([head?.error, head?.detail?.layer, head?.detail?.head], [null, 1, 2]);
+  });
+
   it('measures what was chosen: KL as a share, with the numbers of the command line', async () => {
     const corrupted = 'The farmer said that';
     const { uri } = await openFile('p.prompt', promptFile(`${smallWorld}\ncorrupted: ${corrupted}`, prompt));

@@ -44,6 +44,18 @@ function shots(): readonly Shot[] {
       state: gridState(makeGrid({ kind: 'patch-heads', nLayers: 12, nHeads: 12 })),
     },
     {
+      name: 'heads-by-position-light-1070',
+      theme: 'light',
+      width: 1070,
+      state: gridState(makeGrid({ kind: 'heads-by-position', n: 1 })),
+    },
+    {
+      name: 'heads-by-position-dark-420',
+      theme: 'dark',
+      width: 420,
+      state: gridState(makeGrid({ kind: 'heads-by-position' })),
+    },
+    {
       name: 'screened-dark-420',
       theme: 'dark',
       width: 420,

@@ -145,6 +145,19 @@ describe('mechanist patch and path-patch', () => {
     expect([share.clean, share.metric.unit]).toEqual([expect.closeTo(1, 4), 'share of the effect']);
   });
 
+  it('prints a row a head and a column a position', async () => {
+    const by = ['--site', 'z', '--by-position'];
+    const result = await json('patch', ...pair, ...by, '--heads', '2.1 0.3');
+    expect(result.axes.rows).toEqual({ name: 'head', labels: ['L2.H1', 'L0.H3'] });
+    expect(result.values[1]).toHaveLength(result.items[0].tokens.length);
+    const layer = await json('patch', ...pair, ...by, '--layer', '2');
+    expect(layer.values[1]).toEqual(result.values[0].map((value: number) => expect.closeTo(value, 4)));
+    expect((await mechanist('patch', ...pair, ...by, '--heads', '2')).stderr).toContain('layer.head');
+    expect((await mechanist('patch', ...pair, '--site', 'z', '--layer', '2')).stderr).toContain('--by-position');
+    const refused = await mechanist('patch', ...pair, '--model', model, ...by);
+    expect([refused.status, refused.stderr]).toEqual([1, expect.stringContaining('name them, or a layer')]);
+  });
+
   it('estimates and screens', async () => {
     const estimate = await json('patch', ...pair, '--site', 'z', '--method', 'attribution');
     expect(estimate.exact.flat()).not.toContain(true);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { parsePromptFile } from '../../../src/core/tasks/promptFile.ts';
 import { metricChoices } from '../../../src/extension/grid/metricChoices.ts';
-import { readReceivers } from '../../../src/extension/grid/receivers.ts';
+import { readHeads, readReceivers } from '../../../src/extension/grid/receivers.ts';
 import {
   cellsOfSweep,
   forwardPasses,
@@ -170,6 +170,8 @@ describe('what a sweep costs', () => {
     [resid, 108],
     [{ ...resid, byPosition: false }, 12],
     [{ analysis: 'patch', site: 'v', direction: 'noising' }, 48],
+    [{ analysis: 'patch', site: 'v', byPosition: true, heads: { layer: 3 } }, 36],
+    [{ analysis: 'patch', site: 'z', byPosition: true, heads: [{ layer: 3, head: 0 }] }, 9],
     [{ analysis: 'path-patch', receivers: 'final', mlps: 'frozen' }, 144],
   ])('%j has %d cells', (kind, cells) => expect(cellsOfSweep(kind, info, 9)).toBe(cells));
 
@@ -188,6 +190,23 @@ describe('names', () => {
     expect(of(heads)).toBe('ablate.heads.zero');
     expect(of(resid, 'attribution')).toBe('patch.resid_pre.denoising.attribution');
     expect(of({ analysis: 'path-patch', receivers: [], mlps: 'frozen' })).toBe('paths.heads.frozen');
+    const z = { analysis: 'patch', site: 'z', byPosition: true } as const;
+    expect(of({ ...z, heads: { layer: 9 } })).toBe('patch.z.L9.denoising');
+    expect(of({ ...z, heads: [{ layer: 9, head: 6 }] })).toBe('patch.z.L9H6.denoising');
+  });
+
+  it('of heads are read, one by one or a layer’s, and what is none of the model is said', () => {
+    const info = { nLayers: 12, nHeads: 8 };
+    expect(readHeads('L9.H6, l10h0', info)).toEqual([
+      { layer: 9, head: 6 },
+      { layer: 10, head: 0 },
+    ]);
+    expect(readHeads('L9', info)).toEqual({ layer: 9 });
+    expect(readHeads('', info)).toMatch(/Write heads/);
+    expect(readHeads('L9.H6 L9', info)).toMatch(/L9 is no head/);
+    expect(readHeads('L12', info)).toMatch(/L0 to L11/);
+    expect(readHeads('L1.H8', info)).toMatch(/H0 to H7/);
+    expect(readHeads('L1.H7 L1.H7', info)).toMatch(/twice/);
   });
 
   it('of receivers are read, and what is none of the model is said', () => {

@@ -36,6 +36,8 @@ describe.each(Object.entries(SHAPES))('shortcuts of %s give the numbers of plain
     readonly corrupted: number[][];
     readonly prompts: GridPrompt[];
     readonly position: number;
+    /** Where the prompts of a pair part. */
+    readonly part: number;
     readonly answer: number;
     readonly foil: number;
   }
@@ -54,7 +56,7 @@ describe.each(Object.entries(SHAPES))('shortcuts of %s give the numbers of plain
       ...{ clean: wordsOf(ids), corrupted: wordsOf(corrupted[i]), answer, foils: [foil] },
       position: position - (random.below(2) === 0 ? 0 : length),
     }));
-    return { clean, corrupted, prompts, position, answer, foil };
+    return { clean, corrupted, prompts, position, part, answer, foil };
   }
 
   /** The metric of every prompt by a whole run with interventions. */
@@ -132,6 +134,64 @@ describe.each(Object.entries(SHAPES))('shortcuts of %s give the numbers of plain
         const whole = await sweep(engine, { ...request, site, direction, byPosition: false });
         expectCell(whole, layer, 0, await run({ hook }));
       }
+    }
+  });
+
+  it('patches heads by position', async () => {
+    // Positions between the parting of the prompts and the answer: there a change has somewhere to go.
+    let seed = 5;
+    let at = setting(seed, 2);
+    while (at.position < at.part + 3) {
+      seed += 1;
+      at = setting(seed, 2);
+    }
+    const request: Omit<PatchRequest, 'site'> = { ...WORDS, analysis: 'patch', prompts: at.prompts, byPosition: true };
+    const layer = seed % (nLayers - 1);
+    const positions = [...Array(at.position + 1).keys()].slice(at.part);
+    for (const direction of ['denoising', 'noising'] as const) {
+      const [base, source] = direction === 'denoising' ? [at.corrupted, at.clean] : [at.clean, at.corrupted];
+      for (const site of ['z', 'q', 'k', 'v', 'pattern'] as const) {
+        const last = (site === 'k' || site === 'v' ? nKeyValueHeads : nHeads) - 1;
+        // The last layer first: rows are in the order in which they are named.
+        const heads = [
+          { layer: nLayers - 1, head: 0 },
+          { layer, head: last },
+        ];
+        const document = await sweep(engine, { ...request, site, direction, heads });
+        for (const [row, { layer: own, head }] of heads.entries()) {
+          for (const position of positions) {
+            const place = { hook: `blocks.${own}.attn.hook_${site}`, heads: [head], positions: [position] };
+            const change = { at: place, kind: 'patch', from: { run: 'source' } } as const;
+            expectCell(document, row, position, await plain(at, base, [change], source));
+          }
+        }
+      }
+    }
+  });
+
+  it('estimates of a head by position add up to the head’s', async () => {
+    const at = setting(7, 2);
+    const request: Omit<PatchRequest, 'site'> = { ...WORDS, analysis: 'patch', prompts: at.prompts };
+    const layer = 1 % nLayers;
+    for (const site of ['z', 'q', 'k', 'v', 'pattern'] as const) {
+      const whole = await sweep(engine, { ...request, site, method: 'attribution' });
+      const by = { ...request, site, byPosition: true, heads: { layer } };
+      const parts = await sweep(engine, { ...by, method: 'attribution' });
+      const base = whole.corrupted?.mean ?? Number.NaN;
+      parts.values.forEach((row, head) => {
+        const sum = row.reduce<number>((total, value) => total + (value ?? Number.NaN) - base, base);
+        expect(Math.abs(sum - (whole.values[layer][head] ?? Number.NaN)), `${site} of H${head}`).toBeLessThan(
+          TOLERANCE,
+        );
+      });
+      const screened = await sweep(engine, { ...by, method: 'screened', verifyTop: 3 });
+      const exact = await sweep(engine, by);
+      screened.exact.forEach((row, r) => {
+        row.forEach((run, c) => {
+          const value = run ? exact.values[r][c] : parts.values[r][c];
+          expect(screened.values[r][c]).toBeCloseTo(value ?? Number.NaN, 4);
+        });
+      });
     }
   });
 });

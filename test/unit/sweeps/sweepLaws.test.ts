@@ -237,6 +237,17 @@ describe('bad input', () => {
       },
       'heads 0 to 3',
     ],
+    [
+      'a head that is not there',
+      { ...patch, site: 'k' as const, byPosition: true, heads: [{ layer: 0, head: nHeads - 1 }] },
+      'key-value head',
+    ],
+    [
+      'a head named twice',
+      { ...patch, site: 'z' as const, byPosition: true, heads: [0, 0].map((head) => ({ layer: 1, head })) },
+      'L1.H0 is named twice',
+    ],
+    ['heads of a stream', { ...patch, site: 'resid_pre' as const, heads: { layer: 1 } }, 'by position only'],
     ['a bad seed', { ...ablate, seed: -1 }, 'seed'],
   ])('refuses %s', async (_, request, words) => {
     expect((await failure(request)).message).toContain(words);

@@ -31,6 +31,7 @@ const states: Readonly<Record<string, GridPanelState>> = {
   compared: gridState(makeGrid(), { compared, saved: 'a.mechanist.json' }),
   patching: gridState(makeGrid({ kind: 'patch', nLayers: 12 })),
   'patching heads': gridState(makeGrid({ kind: 'patch-heads', nLayers: 12 })),
+  'heads by position': gridState(makeGrid({ kind: 'heads-by-position' })),
   neurons: gridState(makeGrid({ kind: 'neurons', n: 2 })),
   mlps: gridState(makeGrid({ kind: 'mlps' })),
   empty: gridState(null, { status: 'empty' }),

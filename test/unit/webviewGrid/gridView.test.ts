@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { withCells } from '../../../src/shared/gridCells.ts';
+import { headOfCell, withCells } from '../../../src/shared/gridCells.ts';
 import { tableToCsv } from '../../../src/webview/figures/csv.ts';
 import { axisTicks } from '../../../src/webview/figures/DotPlot.tsx';
 import { plainTheme } from '../../../src/webview/figures/theme.ts';
 import { exportMessage } from '../../../src/webview/grid/gridExport.ts';
 import { gridMatrix, layoutGrid } from '../../../src/webview/grid/gridMatrix.ts';
-import { hasHeads, placeName } from '../../../src/webview/grid/gridNames.ts';
+import { placeName, spokenPlace } from '../../../src/webview/grid/gridNames.ts';
 import { effectSummary, largestCells, shareLowered } from '../../../src/webview/grid/gridNumbers.ts';
 import { cellsTable } from '../../../src/webview/grid/gridTables.ts';
 import { timeLeft } from '../../../src/webview/grid/gridText.ts';
@@ -229,7 +229,20 @@ describe('names', () => {
   });
 
   test('only query heads have an attention pattern to read', () => {
-    expect(hasHeads(makeGrid({ n: 1 }))).toBe(true);
-    expect(hasHeads(named({ name: 'key-value head', labels: ['H0'] }))).toBe(false);
+    expect(headOfCell(makeGrid({ n: 1 }), 3, 1)).toEqual({ layer: 3, head: 1 });
+    expect(headOfCell(named({ name: 'key-value head', labels: ['H0'] }), 0, 0)).toBeNull();
+    expect(headOfCell(makeGrid({ n: 1, kind: 'patch' }), 0, 0)).toBeNull();
+  });
+
+  test('a head by position is called by both, and its pattern can be read', () => {
+    const document = makeGrid({ n: 1, kind: 'heads-by-position' });
+    expect(headOfCell(document, 1, 6)).toEqual({ layer: 9, head: 9 });
+    expect(placeName(document, { row: 1, column: 6 })).toBe('L9.H9 at ␣John');
+    expect(spokenPlace(document, { row: 1, column: 6 })).toBe('layer 9 head 9 position 7 space John');
+    const view = { ...initialView, order: 'layer' as const };
+    const layout = layoutGrid({ document, view, width: 900, contrast: false });
+    const chosen = chosenIn(document, view, { marked: [], compared: null });
+    const { rows } = gridMatrix(document, null, view, chosen, layout, 1);
+    expect(rows.map(({ label }) => label)).toEqual(['L9.H6', 'L9.H9', 'L10.H0']);
   });
 });
