@@ -17,6 +17,8 @@ import { ProgressLine } from './terminal.ts';
 
 /** Time between two writings of a result that is not finished, in milliseconds: what a killed process loses. */
 const SAVE_MS = 3000;
+/** How much longer than a writing the time to the next one is: large results are written less often. */
+const SAVE_PAUSE = 20;
 
 async function readText(file: string, what: string): Promise<string> {
   return await readFile(file, 'utf8').catch((error: unknown) => {
@@ -62,7 +64,8 @@ async function readPrompts(prompts: SweepPrompts, { cwd, signal }: Surroundings)
 class ResultFile {
   document: GridDocument | undefined;
   private cells: GridCell[] = [];
-  private saved = Date.now();
+  /** When to write next: at the first cells, so that a file that cannot be written is noticed early. */
+  private due = 0;
 
   constructor(private readonly file: string | null) {}
 
@@ -83,14 +86,16 @@ class ResultFile {
   }
 
   async saveNowAndThen(): Promise<void> {
-    if (this.file === null || this.cells.length === 0 || Date.now() - this.saved < SAVE_MS) return;
+    if (this.file === null || this.cells.length === 0 || Date.now() < this.due) return;
     await this.save();
   }
 
   async save(document = this.current()): Promise<void> {
     if (this.file === null || document === undefined) return;
+    const started = Date.now();
     await writeFileAtomically(this.file, gridToJson(document));
-    this.saved = Date.now();
+    const now = Date.now();
+    this.due = now + Math.max(SAVE_MS, SAVE_PAUSE * (now - started));
   }
 }
 

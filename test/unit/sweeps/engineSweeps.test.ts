@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -33,6 +33,24 @@ const request = (path: string, prompt = 'The cat sat'): AblateRequest => ({
   prompts: [{ clean: prompt, answer: 'a', foils: ['b'] }],
 });
 
+/** Ten prompts and every neuron of a layer of the bundled model: about a second. */
+const longSweep: AblateRequest = {
+  ...{ model: 'small-world', analysis: 'ablate', sites: 'neurons', layer: 0, mode: 'zero' },
+  prompts: ['nurse', 'farmer', 'doctor', 'maid', 'soldier', 'teacher', 'king', 'queen', 'lawyer', 'waiter'].map(
+    (who) => ({ clean: `The ${who} said that`, answer: ' she', foils: [' he'] }),
+  ),
+};
+
+/** What the editor knows of a sweep from its messages. */
+function known(): GridDocument {
+  return withCells(
+    of('grid.started')[0].document,
+    of('grid.cells').flatMap(({ cells }) => cells),
+  );
+}
+
+const doneOf = ({ values }: GridDocument) => values.flat().filter((value) => value !== null).length;
+
 describe('sweeps in the engine process', () => {
   it('brings the empty document, then cells, then the whole one', async () => {
     notices = [];
@@ -53,6 +71,81 @@ describe('sweeps in the engine process', () => {
       code: 'prompt-empty',
     });
   });
+
+  it('loses no cell that was told when it is cancelled or killed, and goes on from them to the same numbers', async () => {
+    const whole = await engine.peer.request('grid', { request: longSweep, token: 'whole' });
+    const other = forkEngine({ cacheDir }, (name, params) => notices.push({ name, params, at: performance.now() }));
+    try {
+      for (const end of ['cancelled', 'killed'] as const) {
+        notices = [];
+        const controller = new AbortController();
+        const sweep = other.peer.request('grid', { request: longSweep, token: end }, { signal: controller.signal });
+        const outcome = sweep.then(
+          () => 'finished',
+          (error: { code: string }) => error.code,
+        );
+        while (of('grid.cells').length === 0) await new Promise((next) => setTimeout(next, 2));
+        if (end === 'cancelled') controller.abort();
+        else other.child.kill('SIGKILL');
+        expect(await outcome).toBe(end === 'cancelled' ? 'cancelled' : 'engine-stopped');
+        const partial = known();
+        expect(doneOf(partial)).toBeGreaterThan(0);
+        expect(doneOf(partial)).toBeLessThan(doneOf(whole));
+        notices = [];
+        const resumed = await engine.peer.request('grid', { request: longSweep, token: 'on', resume: partial });
+        expect(resumed.complete).toBe(true);
+        const again = of('grid.cells').flatMap(({ cells }) => cells);
+        expect(again.length).toBe(doneOf(whole) - doneOf(partial));
+        whole.byItem.data.forEach((value, i) => {
+          expect(Math.abs(resumed.byItem.data[i] - value)).toBeLessThan(1e-4);
+        });
+      }
+    } finally {
+      await stopEngine(other);
+    }
+  }, 60_000);
+
+  it.skipIf(process.platform !== 'linux')(
+    'bounds the peak of memory by the setting',
+    async () => {
+      // Pairs of 100 tokens, 1.4 MB of activations each: were all held, the peak would rise by 250 MB.
+      const ending = ' and the farmer told the nurse about the park and the shop'.repeat(8);
+      const text = (who: string) => `The ${who}${ending} and that`;
+      const prompts = Array.from({ length: 130 }, (_, i) => ({
+        ...{ id: String(i), clean: text('nurse'), corrupted: text('farmer'), answer: ' she', foils: [' he'] },
+      }));
+      notices = [];
+      const other = forkEngine({ cacheDir }, (name, params) => notices.push({ name, params, at: performance.now() }));
+      const peak = () => {
+        const status = readFileSync(`/proc/${other.child.pid}/status`, 'utf8');
+        return 1024 * Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]);
+      };
+      const request = { model: 'small-world', analysis: 'patch', site: 'k' } as const;
+      try {
+        await other.peer.request('grid', { request: { ...request, prompts: prompts.slice(0, 1) }, token: 'warm' });
+        const before = peak();
+        for (const memoryBytes of [8e6, 64e6]) {
+          notices = [];
+          const controller = new AbortController();
+          const sweep = other.peer.request(
+            'grid',
+            { request: { ...request, prompts, memoryBytes }, token: 'bounded' },
+            { signal: controller.signal },
+          );
+          const outcome = sweep.catch((error: { code: string }) => error.code);
+          while (of('grid.started').length === 0) await new Promise((next) => setTimeout(next, 20));
+          await new Promise((next) => setTimeout(next, 1000));
+          controller.abort();
+          expect(await outcome).toBe('cancelled');
+          // Buffers that wait to be collected, up to 64 MB of them, come on top.
+          expect(peak() - before, `${memoryBytes}`).toBeLessThan(memoryBytes + 110e6);
+        }
+      } finally {
+        await stopEngine(other);
+      }
+    },
+    60_000,
+  );
 
   it.skipIf(!hasSmollm2)(
     'answers what is asked meanwhile, and keeps the cells when it is cancelled',
