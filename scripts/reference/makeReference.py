@@ -3,10 +3,12 @@
 
     python scripts/reference/makeReference.py smollm2 --gguf SmolLM2-135M-Instruct.Q4_1.gguf
     python scripts/reference/makeReference.py small-world
+    python scripts/reference/makeReference.py acronyms
+    python scripts/reference/makeReference.py planted
     python scripts/reference/makeReference.py random
 
 smollm2      test/reference/smollm2.json, models/reference/smollm2-135m.json
-small-world  test/reference/smallWorld.json, models/reference/small-world.json
+small-world  test/reference/smallWorld.json, models/reference/small-world.json; acronyms and planted likewise
 random       test/reference/models/<name>/ (small seeded models, with expected.json in each)
 See README.md beside this file for the installation and for what the fields mean.
 """
@@ -30,6 +32,12 @@ ROOT = Path(__file__).parents[2]
 OCCLUSIONS = 3
 FULL_LOGITS = 3
 TOP = 50
+# Figures for the tests, prompts, layers, and of how many heads of each layer the patterns are kept.
+BUNDLED = {
+    "small-world": ("smallWorld.json", prompts.SMALL_WORLD, 4, 2),
+    "acronyms": ("acronyms.json", prompts.ACRONYMS, 3, 4),
+    "planted": ("planted.json", prompts.ACRONYMS, 3, 6),
+}
 
 
 def term_ids(tokenizer: Tokenizer, spec: dict) -> dict:
@@ -110,7 +118,7 @@ def make(name: str, test_file: str, model, tokenizer: Tokenizer, entries: list, 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["smollm2", "small-world", "random"])
+    parser.add_argument("what", choices=["smollm2", *BUNDLED, "random"])
     parser.add_argument("--gguf", type=Path)
     args = parser.parse_args()
     if args.what == "random":
@@ -122,11 +130,11 @@ def main():
         make("smollm2-135m", "smollm2.json", load_model(reader), load_tokenizer(reader), prompts.SMOLLM2, sha256(args.gguf),
              layers=[0, 9, 19, 29], heads=[(0, 0), (9, 4), (19, 8), (29, 2)], sample=512)
     else:
-        folder = ROOT / "models" / "small-world"
+        folder = ROOT / "models" / args.what
+        test_file, entries, layers, heads = BUNDLED[args.what]
         model = GPT2LMHeadModel.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32).eval()
-        make("small-world", "smallWorld.json", model, Tokenizer.from_file(str(folder / "tokenizer.json")), prompts.SMALL_WORLD,
-             sha256(folder / "model.safetensors"), layers=[0, 1, 2, 3], heads=[(layer, head) for layer in range(4) for head in (0, 1)],
-             sample=512)
+        make(args.what, test_file, model, Tokenizer.from_file(str(folder / "tokenizer.json")), entries, sha256(folder / "model.safetensors"),
+             layers=list(range(layers)), heads=[(layer, head) for layer in range(layers) for head in range(heads)], sample=512)
 
 
 if __name__ == "__main__":

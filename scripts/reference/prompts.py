@@ -49,3 +49,11 @@ SMALL_WORLD = [
     ("The capital of France is the city of", {" Paris": 1, " London": -1}),
     ("Text it never saw: naïve café 👩‍🔬\n\t{x: 12}", None),
 ]
+# Held-out words of scripts/train/acronymText.py; the last letter, or the first two.
+ACRONYMS = [
+    ("The Uurak Nelol Sesas (UN", {"S": 1, "U": -1}),
+    ("The Penam Oemot Gud (PO", {"G": 1, "O": -1}),
+    ("The Yed Honem Lulor (YH", {"L": 1, "H": -1}),
+    ("The Yed Honem Lulor (Y", {"H": 1, "L": -1}),
+    ("The Yed Honem Lulor (", {"Y": 1, "H": -1}),
+]

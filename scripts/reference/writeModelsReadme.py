@@ -10,6 +10,8 @@ TEXT = """\
 | what | made by | licence |
 | --- | --- | --- |
 | `small-world/` | `scripts/train/smallWorld.py`: generated text, trained from nothing; its own README is the model card | Apache-2.0 |
+| `acronyms/` | `scripts/train/acronyms.py`: generated acronyms, trained from nothing; its own README is the model card | Apache-2.0 |
+| `planted/` | `scripts/train/planted.py`: weights written by hand; its own README is the model card, `circuit.json` the circuit | Apache-2.0 |
 | `reference/` | `scripts/reference/makeReference.py`: logits of Hugging Face transformers in float32, for `mechanist models verify` | Apache-2.0 |
 | `catalogue.json` | written by hand: models that can be pulled by name, each with its own licence | Apache-2.0 |
 

@@ -7,7 +7,7 @@ const MODELS = join(import.meta.dirname, '../../../models');
 
 it('models/README.md has the sha256 of every file that is made by a script', () => {
   const readme = readFileSync(join(MODELS, 'README.md'), 'utf8');
-  const files = ['small-world', 'reference'].flatMap((folder) =>
+  const files = ['small-world', 'acronyms', 'planted', 'reference'].flatMap((folder) =>
     readdirSync(join(MODELS, folder)).map((name) => `${folder}/${name}`),
   );
   expect(files.length).toBeGreaterThan(5);

@@ -7,7 +7,10 @@ import { openModelFiles } from '../../../src/core/models/openModelFiles.ts';
 
 /** Figures of scripts/reference/makeReference.py; its README says what each field holds. */
 export const REFERENCE = join(import.meta.dirname, '../../reference');
-export const SMALL_WORLD = join(import.meta.dirname, '../../../models/small-world');
+const MODELS = join(import.meta.dirname, '../../../models');
+export const SMALL_WORLD = join(MODELS, 'small-world');
+export const ACRONYMS = join(MODELS, 'acronyms');
+export const PLANTED = join(MODELS, 'planted');
 
 /** Little-endian float32 in base64, row-major. */
 export interface Packed {

@@ -406,6 +406,8 @@ describe('the catalogue', () => {
     const models = parseCatalogue(text);
     expect(models.map(({ id }) => id)).toEqual([
       'small-world',
+      'acronyms',
+      'planted',
       'smollm2-135m',
       'gpt2',
       'gpt2-medium',
@@ -413,7 +415,7 @@ describe('the catalogue', () => {
       'pythia-160m',
       'gpt-neo-125m',
     ]);
-    expect(models[1]?.sources?.map(({ kind }) => kind)).toEqual(['hub', 'pypi']);
+    expect(models[3]?.sources?.map(({ kind }) => kind)).toEqual(['hub', 'pypi']);
     for (const { licence } of models) expect(licence).toMatch(/^(MIT|Apache-2\.0)$/);
   });
 

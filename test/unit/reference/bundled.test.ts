@@ -5,15 +5,19 @@ import { afterAll, beforeAll, describe } from 'vitest';
 import type { AnalysisEngine } from '../../../src/core/analyses/analysisEngine.ts';
 import { describeAttribution } from './attributionParity.ts';
 import { describeParity } from './parity.ts';
-import { load, type ModelFigures, readFigures, SMALL_WORLD } from './referenceFigures.ts';
+import { ACRONYMS, load, type ModelFigures, PLANTED, readFigures, SMALL_WORLD } from './referenceFigures.ts';
 
-describe('the bundled model against transformers in float32', () => {
-  const figures = readFigures<ModelFigures>('smallWorld.json');
+describe.each([
+  ['small-world', SMALL_WORLD, 'smallWorld.json'],
+  ['acronyms', ACRONYMS, 'acronyms.json'],
+  ['planted', PLANTED, 'planted.json'],
+] as const)('the bundled model %s against transformers in float32', (_, path, file) => {
+  const figures = readFigures<ModelFigures>(file);
   let cache: string;
   let loaded: AnalysisEngine;
   beforeAll(async () => {
     cache = await mkdtemp(join(tmpdir(), 'mechanist-reference-'));
-    loaded = await load(SMALL_WORLD, cache);
+    loaded = await load(path, cache);
   });
   afterAll(async () => {
     await loaded?.close();
