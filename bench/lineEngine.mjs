@@ -9,7 +9,10 @@ export class LineEngine {
   constructor(name, command, commandArgs) {
     this.name = name;
     this.startedAt = performance.now();
-    this.child = spawn(command, commandArgs, { cwd: ROOT, stdio: ['pipe', 'pipe', 'inherit'] });
+    // Ours gets what the extension gives its engine process (src/extension/engineClient.ts); torch has an allocator of its own.
+    const allocator = { MALLOC_MMAP_THRESHOLD_: String(32 << 20), MALLOC_TRIM_THRESHOLD_: String(512 << 20) };
+    const env = name === 'ours' ? { ...allocator, ...process.env } : process.env;
+    this.child = spawn(command, commandArgs, { cwd: ROOT, env, stdio: ['pipe', 'pipe', 'inherit'] });
     this.waiting = [];
     this.lines = [];
     this.ended = new Promise((resolve) => {

@@ -10,9 +10,10 @@ import type { OpenModel } from '../src/core/models/openModel.ts';
 import { openModelFiles } from '../src/core/models/openModelFiles.ts';
 import type { Tokenizer } from '../src/core/models/tokenizer.ts';
 import type { GridDocument, GridPrompt, GridRequest } from '../src/shared/gridDocument.ts';
+import { measureSgemm } from './sgemm.ts';
 
 interface Request {
-  readonly task: 'last' | 'full' | 'ablate' | 'screened' | 'residPatch' | 'attribution' | 'pathDirect';
+  readonly task: 'sgemm' | 'last' | 'full' | 'ablate' | 'screened' | 'residPatch' | 'attribution' | 'pathDirect';
   /** `[prompt][pos]`; the corrupted partner of prompt i is prompt i − 1. */
   readonly tokens: readonly (readonly number[])[];
   readonly answers: readonly number[];
@@ -102,6 +103,7 @@ async function attribution({ runner }: AnalysisEngine, { tokens, answers, foils 
 }
 
 async function answer(engine: AnalysisEngine, request: Request): Promise<object> {
+  if (request.task === 'sgemm') return await measureSgemm({ ...engine.model.config, threads });
   const cpu = process.cpuUsage();
   const start = performance.now();
   let check: readonly (number | null)[];
@@ -125,9 +127,11 @@ async function answer(engine: AnalysisEngine, request: Request): Promise<object>
 const { values } = parseArgs({
   options: { model: { type: 'string' }, cache: { type: 'string' }, threads: { type: 'string' } },
 });
-const engine = await open(values.model ?? '', values.cache ?? '', Number(values.threads));
-const { nLayers, nHeads } = engine.model.config;
-process.stdout.write(`${JSON.stringify({ ready: true, layers: nLayers, heads: nHeads })}\n`);
+const threads = Number(values.threads);
+const engine = await open(values.model ?? '', values.cache ?? '', threads);
+const { nLayers: layers, nHeads: heads, nKeyValueHeads: keyValueHeads, dModel, dHead, mlp } = engine.model.config;
+const shape = { dModel, dMlp: engine.model.config.dMlp, layers, heads, keyValueHeads, dHead, gated: mlp.gated };
+process.stdout.write(`${JSON.stringify({ ready: true, layers, heads, shape })}\n`);
 for await (const line of createInterface({ input: process.stdin })) {
   const reply = await answer(engine, JSON.parse(line) as Request).catch((error: unknown) => ({ error: String(error) }));
   process.stdout.write(`${JSON.stringify(reply)}\n`);
