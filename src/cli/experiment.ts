@@ -57,9 +57,8 @@ export async function runExperimentFile(command: RunCommand & Output, surroundin
       line.clear();
     }
   });
-  for (const { step, warnings } of outcome.steps) {
-    for (const warning of warnings) terminal.err(`warning: ${step}: ${warning}\n`);
-  }
+  for (const warning of new Set(outcome.steps.flatMap(({ warnings }) => warnings)))
+    terminal.err(`warning: ${warning}\n`);
   print(surroundings, command, outcome, experimentText(outcome));
   return exitCode(outcome, command);
 }

@@ -1,5 +1,5 @@
 import type { ExperimentOutcome, StepOutcome } from '../shared/experimentRun.ts';
-import { isFailure } from '../shared/experimentRun.ts';
+import { expectedRange, isFailure } from '../shared/experimentRun.ts';
 import type { CheckedNumber } from '../shared/figures.ts';
 import { count, duration, signed } from '../shared/format.ts';
 import { table } from './table.ts';
@@ -23,12 +23,6 @@ function stepRows(steps: readonly StepOutcome[]): string[][] {
   ]);
 }
 
-/** `−7.3 … −6.3`, `≥ 2` */
-function rangeText({ low, high }: Pick<CheckedNumber, 'low' | 'high'>): string {
-  if (low !== null && high !== null) return `${signed(low)} … ${signed(high)}`;
-  return low === null ? `≤ ${signed(high ?? Number.NaN)}` : `≥ ${signed(low)}`;
-}
-
 function verdict(check: CheckedNumber): string {
   if (check.note !== undefined) return check.passed ? `pass (${check.note})` : `not counted: ${check.note}`;
   return isFailure(check) ? 'FAIL' : 'pass';
@@ -39,7 +33,7 @@ function checksText(steps: readonly StepOutcome[]): string[] {
     checks.map((check) => [
       `${step} ${check.name}`,
       check.value === null ? 'none' : signed(check.value),
-      rangeText(check),
+      expectedRange(check),
       verdict(check),
       check.source,
     ]),

@@ -2,6 +2,10 @@ import { join } from 'node:path';
 import * as vscode from 'vscode';
 import { registerCommands } from './commands/registerCommands.ts';
 import { EngineClient } from './engineClient.ts';
+import { ExperimentDocuments } from './experiment/experimentDocuments.ts';
+import { ExperimentRuns } from './experiment/experimentRuns.ts';
+import { registerExperimentLanguage } from './experiment/registerExperimentLanguage.ts';
+import { StepResults } from './experiment/stepResults.ts';
 import type { GridPanel } from './grid/gridPanel.ts';
 import { GridPanels } from './grid/gridPanels.ts';
 import { ResultEditor } from './grid/resultEditor.ts';
@@ -45,15 +49,22 @@ export function activate(context: vscode.ExtensionContext): MechanistApi {
   const panelContext = { extensionUri: context.extensionUri, port: engine, sessions, messages, log, ...open };
   const panels = new TracePanels(panelContext, context.workspaceState);
   const grids = new GridPanels(panelContext, sessions);
+  const documents = new ExperimentDocuments(context.extensionPath);
+  const results = new StepResults(documents);
+  const runs = new ExperimentRuns(engine, documents, results, messages);
   context.subscriptions.push(
     output,
     engine,
     sessions,
+    documents,
+    results,
+    runs,
     panels,
     grids,
     new ResultEditor(panelContext),
     registerPromptLanguage(sessions, models),
-    registerCommands({ engine, models, sessions, panels, grids, messages }),
+    registerExperimentLanguage(documents, results, runs, models),
+    registerCommands({ engine, models, sessions, panels, grids, messages, experiments: { documents, results, runs } }),
     vscode.workspace.onDidChangeConfiguration((event) => {
       const needsNewEngine = ['mechanist.engine', 'mechanist.cacheFolder'];
       if (!needsNewEngine.some((id) => event.affectsConfiguration(id))) return;

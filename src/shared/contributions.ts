@@ -59,12 +59,23 @@ export interface PathPatchTarget extends SweepTarget {
   readonly corrupted?: 'front matter' | number;
 }
 
+/** What is done with an experiment. Sent by CodeLens and tests. */
+export interface ExperimentTarget {
+  /** Document, as `vscode.Uri.toString()`. */
+  readonly uri: string;
+  /** Name of one step; absent: all. */
+  readonly step?: string;
+  /** Default `run`: what is missing. `again`: everything, also what is done. */
+  readonly action?: 'run' | 'again' | 'cancel' | 'open' | 'openEvaluation' | 'openCircuit';
+}
+
 /** Command id → what it is given; undefined where it acts on the active editor when called from the palette. */
 export interface Commands {
   'mechanist.tracePrompt': PromptTarget | undefined;
   'mechanist.ablate': AblateTarget | undefined;
   'mechanist.patch': PatchTarget | undefined;
   'mechanist.patchPaths': PathPatchTarget | undefined;
+  'mechanist.runExperiment': ExperimentTarget | undefined;
   'mechanist.changeObservable': PromptTarget | undefined;
   'mechanist.changeMethod': PromptTarget | undefined;
   'mechanist.addModel': undefined;
@@ -85,6 +96,7 @@ export const commandTitles: Readonly<Record<CommandId, string>> = {
   'mechanist.ablate': 'Ablate',
   'mechanist.patch': 'Patch Activations',
   'mechanist.patchPaths': 'Patch Paths',
+  'mechanist.runExperiment': 'Run Experiment',
   'mechanist.changeObservable': 'Change Observable',
   'mechanist.changeMethod': 'Change Method',
   'mechanist.addModel': 'Add Model',

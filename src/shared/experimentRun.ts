@@ -1,4 +1,5 @@
 import type { CheckedNumber } from './figures.ts';
+import { signed } from './format.ts';
 
 /** Folder of an experiment's results: `acronyms.experiment.yaml` → `acronyms.results`. */
 export function resultsFolder(path: string): string {
@@ -69,4 +70,10 @@ export interface ExperimentNotifications {
 /** True for a number that was expected to be otherwise and that counts. */
 export function isFailure(check: CheckedNumber): boolean {
   return !check.passed && check.note === undefined;
+}
+
+/** `−7.3 … −6.3`, `≥ +2` */
+export function expectedRange({ low, high }: Pick<CheckedNumber, 'low' | 'high'>): string {
+  if (low !== null && high !== null) return `${signed(low)} … ${signed(high)}`;
+  return low === null ? `≤ ${signed(high ?? Number.NaN)}` : `≥ ${signed(low)}`;
 }

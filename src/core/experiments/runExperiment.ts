@@ -1,7 +1,9 @@
 import { basename } from 'node:path';
+import { describeDatasetProblem } from '../../shared/dataset.ts';
 import { MechanistError } from '../../shared/errors.ts';
 import type { CellShare, ExperimentOutcome, StepOutcome, StepProgress } from '../../shared/experimentRun.ts';
 import type { OnProgress } from '../../shared/progress.ts';
+import type { TaskSet } from '../../shared/taskSet.ts';
 import { progressSteps } from '../analyses/progressSteps.ts';
 import type { ExperimentFile, ExperimentStep } from '../tasks/experiment/experimentTypes.ts';
 import { partsFolder, readCells, removeCells, type StoredCell } from './cellStore.ts';
@@ -38,6 +40,14 @@ export interface ExperimentOptions {
 /** What ends the whole experiment; anything else a person can put right ends its step only. */
 const endsAll = new Set(['cancelled', 'disk-full', 'engine-stopped', 'internal']);
 
+/** What to say of rows that were left out. */
+function refusedRows({ refused, items, problems }: TaskSet): readonly string[] {
+  if (refused === 0) return [];
+  const first = problems.find(({ severity }) => severity === 'error');
+  const why = first === undefined ? '' : ` The first: line ${describeDatasetProblem(first)}`;
+  return [`${refused} of ${items.length + refused} rows are left out.${why}`];
+}
+
 /** Length of the bar of a step, beside the passes of its cells: putting it together and writing it. */
 const WRITING = 0.01;
 
@@ -60,7 +70,7 @@ class ExperimentRun {
     const circuits = await CircuitsOfStep.read(step, folder, earlier, model, (name) => this.circuitOf(name));
     const context = { ...this.context, circuit: circuits.get };
     const plan = planStep(step, kind, context, circuits.available);
-    return { plan, warnings: circuits.warnings };
+    return { plan, warnings: [...refusedRows(context.task), ...circuits.warnings] };
   }
 
   /** The circuit that a step found, from its finished cells. */

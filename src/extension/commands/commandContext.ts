@@ -3,6 +3,9 @@ import { promptIndexAt } from '../../core/tasks/promptFile.ts';
 import type { PromptTarget } from '../../shared/contributions.ts';
 import { MechanistError } from '../../shared/errors.ts';
 import type { EngineClient } from '../engineClient.ts';
+import type { ExperimentDocuments } from '../experiment/experimentDocuments.ts';
+import type { ExperimentRuns } from '../experiment/experimentRuns.ts';
+import type { StepResults } from '../experiment/stepResults.ts';
 import type { GridPanels } from '../grid/gridPanels.ts';
 import type { ModelDirectory } from '../modelDirectory.ts';
 import type { PromptSession } from '../promptLanguage/promptSession.ts';
@@ -17,6 +20,11 @@ export interface CommandContext {
   readonly sessions: PromptSessions;
   readonly panels: TracePanels;
   readonly grids: GridPanels;
+  readonly experiments: {
+    readonly documents: ExperimentDocuments;
+    readonly results: StepResults;
+    readonly runs: ExperimentRuns;
+  };
   readonly messages: Messages;
 }
 

@@ -10,6 +10,7 @@ import { copyTrace } from './copyTrace.ts';
 import { downloadModel } from './downloadModel.ts';
 import { patch } from './patch.ts';
 import { patchPaths } from './patchPaths.ts';
+import { runExperiment } from './runExperiment.ts';
 import { tracePrompt } from './tracePrompt.ts';
 
 type Handler<K extends CommandId> = (context: CommandContext, argument: Commands[K]) => unknown;
@@ -19,6 +20,7 @@ const handlers: { readonly [K in CommandId]: Handler<K> } = {
   'mechanist.ablate': ablate,
   'mechanist.patch': patch,
   'mechanist.patchPaths': patchPaths,
+  'mechanist.runExperiment': runExperiment,
   'mechanist.changeObservable': changeObservable,
   'mechanist.changeMethod': changeMethod,
   'mechanist.addModel': addModel,

@@ -145,6 +145,13 @@ describe('a run of an experiment', () => {
     expect(checks[0].value).toBeCloseTo(sum, 12);
   });
 
+  it('says how many rows were left out, and why the first', async () => {
+    const code = 'token-splits' as const;
+    const problem = { line: 3, column: 4, length: 1, severity: 'error' as const, code, message: 'It splits.' };
+    const { steps } = await place.run(fileText(), {}, { task: { ...task, refused: 2, problems: [problem] } });
+    expect(steps[0].warnings).toEqual(['2 of 2 rows are left out. The first: line 4:5: It splits.']);
+  });
+
   it('ends a step that cannot be run alone, and runs the others', async () => {
     const text = 'model: m\ndata: d\nsteps:\n  - { name: a, run: toy, with: { cells: 101 } }\n  - toy\n';
     const { steps } = await place.run(text);

@@ -1,0 +1,145 @@
+import { dirname } from 'node:path';
+import * as vscode from 'vscode';
+import type { ExperimentProblem } from '../../core/tasks/experiment/experimentTypes.ts';
+import { expectedRange, isFailure } from '../../shared/experimentRun.ts';
+import { signed } from '../../shared/format.ts';
+import { describeAbsent, type ModelDirectory } from '../modelDirectory.ts';
+import type { ExperimentDocuments } from './experimentDocuments.ts';
+import type { ExperimentRuns } from './experimentRuns.ts';
+import { type ShownCheck, shownChecks } from './stepStates.ts';
+
+/** `+2.41, expected −7.3 … −6.3 (methods §9)` */
+function checkText({ check }: ShownCheck): string {
+  const value = check.value === null ? 'none' : signed(check.value);
+  return `${value}, expected ${expectedRange(check)}${check.source === '' ? '' : ` (${check.source})`}`;
+}
+
+function diagnosticAt(
+  document: vscode.TextDocument,
+  { start, end }: { readonly start: number; readonly end: number },
+  message: string,
+  severity: vscode.DiagnosticSeverity,
+  code: string,
+): vscode.Diagnostic {
+  const range = new vscode.Range(document.positionAt(start), document.positionAt(end));
+  const diagnostic = new vscode.Diagnostic(range, message, severity);
+  diagnostic.source = 'mechanist';
+  diagnostic.code = code;
+  return diagnostic;
+}
+
+/** Squiggles of experiment files: mistakes at the word, models that nobody knows, numbers that are not as expected. */
+export class ExperimentDiagnostics implements vscode.Disposable, vscode.CodeActionProvider, vscode.InlayHintsProvider {
+  static readonly kinds = [vscode.CodeActionKind.QuickFix];
+  readonly #collection = vscode.languages.createDiagnosticCollection('mechanist experiments');
+  readonly #hintsChanged = new vscode.EventEmitter<void>();
+  readonly #listening: readonly vscode.Disposable[];
+  /** Where the model is named that cannot be used, by document. */
+  readonly #models = new Map<string, ExperimentProblem>();
+
+  constructor(
+    private readonly documents: ExperimentDocuments,
+    private readonly runs: ExperimentRuns,
+    private readonly models: ModelDirectory,
+  ) {
+    const listed = models.onDidChange(() => {
+      for (const document of documents.open) void this.#checkModel(document);
+    });
+    this.#listening = [
+      documents.onDidChange((document) => this.#edited(document)),
+      documents.onDidClose(({ uri }) => this.#collection.delete(uri)),
+      runs.onDidChange((document) => this.#publish(document)),
+      { dispose: () => listed.dispose() },
+    ];
+    for (const document of documents.open) this.#edited(document);
+  }
+
+  get onDidChangeInlayHints(): vscode.Event<void> {
+    return this.#hintsChanged.event;
+  }
+
+  /** `✓ −6.72` behind an expectation that holds, and why one does not count. */
+  provideInlayHints(document: vscode.TextDocument, range: vscode.Range): vscode.InlayHint[] {
+    return this.#checks(document).flatMap((shown) => {
+      const { check, expectation } = shown;
+      const position = document.positionAt(expectation.end);
+      if (!range.contains(position) || (check.note === undefined && !check.passed)) return [];
+      const value = check.value === null ? 'none' : signed(check.value);
+      const text = check.note === undefined ? `✓ ${value}` : `${value}, not counted: ${check.note}`;
+      const hint = new vscode.InlayHint(position, text);
+      hint.paddingLeft = true;
+      hint.tooltip = checkText(shown);
+      return [hint];
+    });
+  }
+
+  provideCodeActions(document: vscode.TextDocument, range: vscode.Range): vscode.CodeAction[] {
+    return this.#problems(document).flatMap(({ fix, start, end }) => {
+      const place = new vscode.Range(document.positionAt(start), document.positionAt(end));
+      if (!fix || place.intersection(range) === undefined) return [];
+      const action = new vscode.CodeAction(fix.title, vscode.CodeActionKind.QuickFix);
+      action.edit = new vscode.WorkspaceEdit();
+      const word = new vscode.Range(document.positionAt(fix.start), document.positionAt(fix.end));
+      action.edit.replace(document.uri, word, fix.newText);
+      action.isPreferred = true;
+      return [action];
+    });
+  }
+
+  dispose(): void {
+    vscode.Disposable.from(...this.#listening, this.#collection, this.#hintsChanged).dispose();
+  }
+
+  #edited(document: vscode.TextDocument): void {
+    this.#publish(document);
+    void this.#checkModel(document);
+  }
+
+  #problems(document: vscode.TextDocument): readonly ExperimentProblem[] {
+    const model = this.#models.get(document.uri.toString());
+    const own = this.documents.file(document).model;
+    const { problems } = this.documents.file(document);
+    return model && own?.start === model.start && own.end === model.end ? [...problems, model] : problems;
+  }
+
+  #checks(document: vscode.TextDocument): readonly ShownCheck[] {
+    const file = this.documents.file(document);
+    return shownChecks(file, (step) => this.runs.state(document, file, step));
+  }
+
+  #publish(document: vscode.TextDocument): void {
+    if (document.isClosed) return;
+    const { Error: error, Warning: warning } = vscode.DiagnosticSeverity;
+    const problems = this.#problems(document).map((problem) =>
+      diagnosticAt(document, problem, problem.message, problem.severity === 'error' ? error : warning, problem.code),
+    );
+    const failed = this.#checks(document)
+      .filter(({ check }) => isFailure(check))
+      .map((shown) =>
+        diagnosticAt(document, shown.expectation, `This is ${checkText(shown)}.`, warning, 'expectation'),
+      );
+    this.#collection.set(document.uri, [...problems, ...failed]);
+    this.#hintsChanged.fire();
+  }
+
+  async #checkModel(document: vscode.TextDocument): Promise<void> {
+    const { model } = this.documents.file(document);
+    const key = document.uri.toString();
+    if (model === undefined) return;
+    const folder = document.uri.scheme === 'file' ? dirname(document.uri.fsPath) : null;
+    // Without an engine nothing is known, and a run will say so.
+    const choice = await this.models.choose(model.value, '', folder).catch(() => null);
+    if (this.documents.file(document).model?.value !== model.value) return;
+    if (choice === null || choice.kind === 'use') this.#models.delete(key);
+    else {
+      const { absent } = choice;
+      const { start, end } = model;
+      const near = absent.nearest;
+      const severity = absent.why === 'remote' ? 'warning' : 'error';
+      const message = `${describeAbsent(absent)}.${near ? ` Did you mean ${near}?` : ''}`;
+      const fix = near ? { title: `Use ${near}`, start, end, newText: near } : undefined;
+      this.#models.set(key, { start, end, severity, code: 'unknown-model', message, ...(fix && { fix }) });
+    }
+    this.#publish(document);
+  }
+}

@@ -1,0 +1,88 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { ExperimentNotifications } from '../../../src/shared/experimentRun.ts';
+import { type ForkedEngine, forkEngine, stopEngine } from '../../support/forkEngine.ts';
+
+const root = resolve(import.meta.dirname, '../../..');
+const model = resolve(root, 'test/reference/models/gpt2');
+let folder: string;
+let engine: ForkedEngine;
+let notices: { readonly name: string; readonly params: unknown }[] = [];
+
+const path = (name: string) => join(folder, name);
+const text = `model: ${model}\ndata: d.jsonl\nsteps:\n  - baseline\n`;
+
+beforeAll(() => {
+  execFileSync(process.execPath, ['esbuild.mjs', 'engine'], { cwd: root });
+  folder = mkdtempSync(join(tmpdir(), 'mechanist-engine-experiment-'));
+  const row = (i: number) =>
+    JSON.stringify({ id: String(i), clean: 'The 1 sat', answers: [{ token: 'a', foils: ['b'] }] });
+  writeFileSync(path('d.jsonl'), Array.from({ length: 1600 }, (_, i) => `${row(i)}\n`).join(''));
+  engine = forkEngine({ cacheDir: path('cache') }, (name, params) => notices.push({ name, params }));
+});
+afterAll(async () => {
+  await stopEngine(engine);
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function of<K extends keyof ExperimentNotifications>(name: K): ExperimentNotifications[K][] {
+  return notices.filter((notice) => notice.name === name).map(({ params }) => params as ExperimentNotifications[K]);
+}
+
+describe('experiments in the engine process', () => {
+  it('tell how far they are, let a trace go first, and end with what became of each step', async () => {
+    notices = [];
+    const ended: string[] = [];
+    const params = { path: path('a.experiment.yaml'), text, token: 't' };
+    const running = engine.peer.request('experiment.run', params).then((outcome) => {
+      ended.push('experiment');
+      return outcome;
+    });
+    while (of('experiment.progress').length === 0) await new Promise((done) => setTimeout(done, 2));
+    const question = { model, prompt: 'The 1 sat', method: 'direct' as const };
+    await engine.peer.request('trace', question).then(() => ended.push('trace'));
+    const outcome = await running;
+    expect(ended).toEqual(['trace', 'experiment']);
+    expect(outcome.steps).toMatchObject([{ step: 'baseline', state: 'complete', cells: { done: 100, total: 100 } }]);
+    expect(of('experiment.step')).toEqual([{ token: 't', outcome: outcome.steps[0] }]);
+    for (const { token, progress } of of('experiment.progress')) {
+      expect([token, progress.step, progress.cells.total]).toEqual(['t', 'baseline', 100]);
+    }
+    expect(JSON.parse(readFileSync(path('a.results/baseline.mechanist.json'), 'utf8')).complete).toBe(true);
+  });
+
+  it('keep what is done when they are cancelled, and when the process is killed', async () => {
+    notices = [];
+    const params = { path: path('b.experiment.yaml'), text, token: 'u' };
+    const controller = new AbortController();
+    const cancelled = engine.peer.request('experiment.run', params, { signal: controller.signal });
+    const doneCells = () => Math.max(0, ...of('experiment.progress').map(({ progress }) => progress.cells.done));
+    while (doneCells() === 0) await new Promise((done) => setTimeout(done, 2));
+    controller.abort();
+    await expect(cancelled).rejects.toMatchObject({ code: 'cancelled' });
+    const cells = () => readFileSync(path('b.results/parts/baseline.jsonl'), 'utf8').split('\n').length - 1;
+    const kept = cells();
+    expect(kept).toBeGreaterThan(0);
+    expect(kept).toBeLessThan(100);
+    const killed = engine.peer.request('experiment.run', params).catch((error: unknown) => error);
+    while (cells() < kept + 2) await new Promise((done) => setTimeout(done, 2));
+    await stopEngine(engine);
+    expect(await killed).toMatchObject({ code: 'engine-stopped' });
+    engine = forkEngine({ cacheDir: path('cache') }, (name, own) => notices.push({ name, params: own }));
+    const [step] = (await engine.peer.request('experiment.run', params)).steps;
+    expect(step.state).toBe('complete');
+    expect(step.reused).toBeGreaterThan(kept);
+    expect(cells()).toBe(100);
+  });
+
+  it('refuse a file with a mistake at its place, before a model is opened', async () => {
+    const wrong = { path: path('c.experiment.yaml'), text: text.replace('- baseline', '- basline'), token: 'v' };
+    await expect(engine.peer.request('experiment.run', wrong)).rejects.toMatchObject({
+      code: 'bad-input',
+      message: expect.stringContaining('c.experiment.yaml:4:5'),
+    });
+  });
+});
