@@ -40,7 +40,8 @@ export type Intervention = { readonly at: InterventionSite } & (
   | { readonly kind: 'mean'; readonly over: MeanOver; readonly groups?: readonly number[]; readonly of?: string }
   /** Each item takes the value of another item of the clean batch, or of the run `of`; a seeded permutation without fixed points. */
   | { readonly kind: 'resample'; readonly seed: number; readonly of?: string }
-  | { readonly kind: 'patch'; readonly from: RunSource }
+  /** `renormalise` divides each written row of a pattern by its sum; only at `attn.hook_pattern`. */
+  | { readonly kind: 'patch'; readonly from: RunSource; readonly renormalise?: boolean }
   /** A number, or one per entry of the last dimension. */
   | { readonly kind: 'set'; readonly value: number | readonly number[] }
   | { readonly kind: 'add'; readonly vector: readonly number[]; readonly factor?: number }

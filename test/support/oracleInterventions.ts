@@ -154,10 +154,14 @@ class Step {
     const next = value.map((row, r) =>
       row.map((old, c) => (this.selected(r, c) && !hidden(r, c) ? this.entry(value, r, c) : old)),
     );
-    if (intervention.kind !== 'editPattern' || intervention.renormalise !== true) return next;
-    const touched = intervention.entries.map(({ query }) => resolve(query, this.place.length));
+    const { kind } = intervention;
+    if ((kind !== 'editPattern' && kind !== 'patch') || intervention.renormalise !== true) return next;
+    const touched = (r: number) => {
+      if (kind === 'patch') return next[r].some((_, c) => this.selected(r, c));
+      return this.selected(r, 0) && intervention.entries.some(({ query }) => resolve(query, this.place.length) === r);
+    };
     return next.map((row, r) => {
-      if (!touched.includes(r) || !this.selected(r, 0)) return row;
+      if (!touched(r)) return row;
       const total = row.reduce((sum, x) => sum + x, 0);
       return row.map((x) => x / total);
     });

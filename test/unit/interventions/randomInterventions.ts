@@ -76,7 +76,13 @@ export class RandomInterventions {
       case 'patch': {
         const items = random.uniform() < 0.5 ? { items: Array.from({ length: batch }, () => random.below(batch)) } : {};
         const positions = at.positions && { positions: at.positions.map(() => random.below(length)) };
-        return { kind, at, from: { run: 'other', ...items, ...(hook.endsWith('scores') ? {} : positions) } };
+        const renormalise = hook.endsWith('pattern') && random.uniform() < 0.5 ? { renormalise: true } : {};
+        return {
+          kind,
+          at,
+          from: { run: 'other', ...items, ...(hook.endsWith('scores') ? {} : positions) },
+          ...renormalise,
+        };
       }
       case 'set':
         return {

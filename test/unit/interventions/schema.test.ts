@@ -24,6 +24,7 @@ const EXAMPLES: Readonly<{ [K in Intervention['kind']]: Extract<Intervention, { 
   patch: {
     kind: 'patch',
     from: { run: 'corrupted', items: [1], positions: [3] },
+    renormalise: true,
     at: { hook: 'hook_resid_pre', positions: [2] },
   },
   set: { kind: 'set', value: [1, 2.5], at: { hook: 'hook_embed' } },

@@ -44,7 +44,10 @@ function checkSameShape(name: string | undefined, shape: RunShape): void {
   }
 }
 
-function checkPatch(step: InterventionStep, { from }: Of<'patch'>, shape: RunShape): void {
+function checkPatch(step: InterventionStep, { from, renormalise }: Of<'patch'>, shape: RunShape): void {
+  if (renormalise === true && step.point.hook !== 'attn.hook_pattern') {
+    refuse(`Only rows of attn.hook_pattern can be renormalised, not ${hookName(step.point)}.`);
+  }
   const run = runOf(from.run, shape);
   if (from.items !== undefined && from.items.length !== shape.batch) {
     refuse(`"from.items" names ${from.items.length} items; this run has ${shape.batch}.`);

@@ -152,7 +152,10 @@ function opsOf(step: InterventionStep, sources: Sources): EditOp[] {
     case 'freeze': {
       const source = sources.get(sourceRun(step) ?? null)?.get(hookName(step.point));
       if (source === undefined) throw new Error(`The values of ${hookName(step.point)} were not recorded.`);
-      return [replaceBy(step, replacement(step, intervention, source))];
+      const op = replaceBy(step, replacement(step, intervention, source));
+      if (intervention.kind !== 'patch' || intervention.renormalise !== true) return [op];
+      const rows = writtenMask({ ...step, selection: { ...step.selection, neurons: undefined } });
+      return [op, { op: 'renormalise', rows }];
     }
   }
 }

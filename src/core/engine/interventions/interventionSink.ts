@@ -142,7 +142,9 @@ class InterventionSink extends HookReader {
       }
       case 'renormalise': {
         const rows = given('rows');
-        return graph.op('Div', [y, plus(times(overEntries(y), rows), rest(rows))]);
+        // What was written at hidden keys is not seen, and so does not count.
+        const seen = graph.op('Where', [this.hidden(), this.number(0), y]);
+        return graph.op('Div', [seen, plus(times(overEntries(seen), rows), rest(rows))]);
       }
       case 'lowRank scaled':
       case 'lowRank mixed': {

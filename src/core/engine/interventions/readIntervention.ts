@@ -6,7 +6,7 @@ const FIELDS: Readonly<Record<InterventionKind, readonly string[]>> = {
   zero: [],
   mean: ['over', 'groups?', 'of?'],
   resample: ['seed', 'of?'],
-  patch: ['from'],
+  patch: ['from', 'renormalise?'],
   set: ['value'],
   add: ['vector', 'factor?'],
   scale: ['factor'],
