@@ -3,6 +3,7 @@ import { MechanistError, throwIfCancelled } from '../../shared/errors.ts';
 import type { PackedArray } from '../../shared/packedArray.ts';
 import type { HeadDetail } from '../../shared/traceDocument.ts';
 import type { PromptActivations } from '../engine/activationCache.ts';
+import { HeadWeights } from '../engine/headWeights.ts';
 import { firstPositions } from '../engine/keysValues.ts';
 import { resolvePosition } from '../engine/runChecks.ts';
 import type { AnalysisContext } from './analysisContext.ts';
@@ -64,21 +65,12 @@ async function outputFrom(
   question: HeadQuestion,
 ): Promise<Float32Array> {
   const { runner } = context;
-  const { nHeads, nKeyValueHeads, dHead, dModel } = runner.config;
+  const { nHeads, nKeyValueHeads, dHead } = runner.config;
   const { layer, head, source } = question;
-  const { out } = runner.weights.blocks[layer].attention;
-  const weight = await runner.files.tensor(out.weight);
   const { values, length } = prompt.keysValues[layer];
   const from = (Math.floor(head / (nHeads / nKeyValueHeads)) * length + source) * dHead;
-  const result = new Float64Array(dModel);
-  for (let e = 0; e < dHead; e += 1) {
-    const row = head * dHead + e;
-    for (let j = 0; j < dModel; j += 1) {
-      const w = out.layout === 'in_out' ? weight[row * dModel + j] : weight[j * nHeads * dHead + row];
-      result[j] += values[from + e] * w;
-    }
-  }
-  return Float32Array.from(result);
+  const weights = await HeadWeights.read(runner, layer);
+  return Float32Array.from(weights.output(head, values.subarray(from, from + dHead)));
 }
 
 async function ovTokens(context: AnalysisContext, prompt: PromptActivations, position: number, question: HeadQuestion) {

@@ -153,7 +153,11 @@ function checkReceivers(receivers: readonly Receiver[], { nLayers, nHeads }: Mod
  * Cost a cell: to the final stream an output map, and the MLPs above; to receivers up to a forward pass.
  * @throws MechanistError `bad-input`: no such receiver
  */
-export function pathPatchPlan(request: PathPatchRequest, _items: readonly SweepItem[], config: ModelConfig): SweepPlan {
+export function pathPatchPlan(
+  request: Pick<PathPatchRequest, 'receivers' | 'mlps' | 'direction'>,
+  _items: readonly SweepItem[],
+  config: ModelConfig,
+): SweepPlan {
   const { receivers, mlps, direction = 'denoising' } = request;
   const { nLayers, nHeads, parallelResidual } = config;
   if (receivers !== 'final') checkReceivers(receivers, config);

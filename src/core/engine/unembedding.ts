@@ -119,6 +119,20 @@ export class Unembedding {
     return result;
   }
 
+  /** Mean of W_U over the vocabulary, `[d_model]`: what all logits have in common. Reads the whole matrix. */
+  async meanDirection(): Promise<Float64Array> {
+    const { weight, layout } = this.weights.unembed;
+    const { dModel, dVocab } = this.config;
+    const sums = new Float64Array(dModel);
+    await this.files.stream(weight, (chunk, firstRow, rows) => {
+      const width = chunk.length / rows;
+      for (let i = 0; i < chunk.length; i += 1) {
+        sums[layout === 'out_in' ? i % width : firstRow + Math.floor(i / width)] += chunk[i];
+      }
+    });
+    return sums.map((sum) => sum / dVocab);
+  }
+
   /** Σ weight × W_U[:, id], `[d_model]`, and the same sum of the unembedding's bias. */
   async direction(
     terms: readonly { readonly id: number; readonly weight: number }[],

@@ -1,7 +1,16 @@
 import { baseline } from './baseline.ts';
 import type { StepKind } from './stepKind.ts';
+import { attentionByRole } from './steps/attentionByRole.ts';
+import { copyingScatter } from './steps/copyingScatter.ts';
+import { copyingScores } from './steps/copyingScores.ts';
+import { meanPattern } from './steps/meanPattern.ts';
+import { ovCircuit } from './steps/ovCircuit.ts';
 import { patchHeads } from './steps/patchHeads.ts';
+import { patchPaths } from './steps/patchPaths.ts';
 import { patchResidual } from './steps/patchResidual.ts';
+import { swapBosAttention } from './steps/swapBosAttention.ts';
+import { swapCombination } from './steps/swapCombination.ts';
+import { swapPositions } from './steps/swapPositions.ts';
 
 /** A kind whose parameters are only known to itself: what it is given has passed its schema. */
 function anyKind<P>(kind: StepKind<P>): StepKind {
@@ -12,4 +21,17 @@ function anyKind<P>(kind: StepKind<P>): StepKind {
  * The analyses that an experiment's steps can run. One more is one more line here; then
  * `npx vitest run test/unit/experiments/schema.test.ts -u` writes the schema that the editor reads.
  */
-export const stepKinds: readonly StepKind[] = [anyKind(baseline), anyKind(patchResidual), anyKind(patchHeads)];
+export const stepKinds: readonly StepKind[] = [
+  anyKind(baseline),
+  anyKind(patchResidual),
+  anyKind(patchHeads),
+  anyKind(patchPaths),
+  anyKind(attentionByRole),
+  anyKind(meanPattern),
+  anyKind(ovCircuit),
+  anyKind(copyingScores),
+  anyKind(copyingScatter),
+  anyKind(swapPositions),
+  anyKind(swapBosAttention),
+  anyKind(swapCombination),
+];

@@ -5,6 +5,7 @@ import { patchResidual } from '../../../src/core/experiments/steps/patchResidual
 import type { Intervention } from '../../../src/shared/intervention.ts';
 import type { TaskItem, TaskSet } from '../../../src/shared/taskSet.ts';
 import { wordEngine } from '../../support/gridContext.ts';
+import { average, plainDifferences } from '../../support/plainRuns.ts';
 import { randomModel, SHAPES } from '../../support/randomModel.ts';
 import {
   acronymTask,
@@ -19,29 +20,17 @@ import {
 /** Float32 sums in another order; the limit of methods/acronyms.md §9 for logit differences. */
 const TOLERANCE = 1e-4;
 
-/** The metric by a whole run with interventions: by row, for one answer. */
+/** Mean over rows by whole runs with interventions. */
 async function plain(
   engine: AnalysisEngine,
   rows: readonly TaskItem[],
   tokens: (row: TaskItem) => readonly number[],
   answer: string,
   interventions: readonly Intervention[] = [],
-  source?: (row: TaskItem) => readonly number[],
-): Promise<number[]> {
-  const values: number[] = [];
-  for (const row of rows) {
-    const runs = source && { other: [source(row)] };
-    const result = await engine.runner.runWith([tokens(row)], { interventions, ...(runs && { runs }) });
-    const target = row.answers.find(({ name }) => name === answer);
-    if (target === undefined) throw new Error(answer);
-    const columns = [target.answer, ...target.foils];
-    const [own, ...foils] = (await result.logits({ positions: [target.position], columns })).data;
-    values.push(own - Math.max(...foils));
-  }
-  return values;
+  other?: (row: TaskItem) => readonly number[],
+): Promise<number> {
+  return average(await plainDifferences(engine, rows, answer, { tokens, interventions, ...(other && { other }) }));
 }
-
-const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 describe.each(['gpt2', 'gptNeoX', 'llama', 'mistral'])('patching steps on a random %s', (name) => {
   const config = SHAPES[name];
@@ -118,8 +107,8 @@ describe.each(['gpt2', 'gptNeoX', 'llama', 'mistral'])('patching steps on a rand
         ['L3', 'C2', 4],
         ['L3', 'A1', 9],
       ] as const) {
-        const patched = mean(await plain(engine, task.items, into, answer, [z([at])], from));
-        const before = mean(await plain(engine, task.items, into, answer));
+        const patched = await plain(engine, task.items, into, answer, [z([at])], from);
+        const before = await plain(engine, task.items, into, answer);
         expect(Math.abs(heads.values[`${answer}@${role}.L1.H2`] - (patched - before))).toBeLessThan(TOLERANCE);
         expect(
           Math.abs(heads.values[`${answer}.${direction === 'noising' ? 'clean' : 'corrupted'}`] - before),
@@ -132,8 +121,8 @@ describe.each(['gpt2', 'gptNeoX', 'llama', 'mistral'])('patching steps on a rand
           at: { hook: `blocks.1.hook_${site}`, positions: [5] },
           from: { run: 'other' },
         };
-        const patched = mean(await plain(engine, task.items, into, 'L3', [patch], from));
-        const before = mean(await plain(engine, task.items, into, 'L3'));
+        const patched = await plain(engine, task.items, into, 'L3', [patch], from);
+        const before = await plain(engine, task.items, into, 'L3');
         expect(Math.abs(residual.values['L3.L1.T2'] - (patched - before))).toBeLessThan(TOLERANCE);
       }
     }
@@ -154,10 +143,15 @@ describe.each(['gpt2', 'gptNeoX', 'llama', 'mistral'])('patching steps on a rand
       });
       const rotated = config.positions.kind === 'rotary' && (site === 'q' || site === 'k') ? 'rot_' : '';
       const at = { hook: `blocks.1.attn.hook_${rotated}${site}`, heads: [0], positions: [9] };
-      const patched = mean(
-        await plain(engine, task.items, clean, 'L3', [{ kind: 'patch', at, from: { run: 'other' } }], other),
+      const patched = await plain(
+        engine,
+        task.items,
+        clean,
+        'L3',
+        [{ kind: 'patch', at, from: { run: 'other' } }],
+        other,
       );
-      const before = mean(await plain(engine, task.items, clean, 'L3'));
+      const before = await plain(engine, task.items, clean, 'L3');
       expect(Math.abs(values['L3@A1.L1.H0'] - (patched - before)), site).toBeLessThan(TOLERANCE);
     }
   });
@@ -175,7 +169,7 @@ describe.each(['gpt2', 'gptNeoX', 'llama', 'mistral'])('patching steps on a rand
       const patch: Intervention = {
         ...{ kind: 'patch', at: { hook: 'blocks.1.hook_resid_pre', positions: row.roles.S }, from: { run: 'other' } },
       };
-      const [patched] = await plain(
+      const patched = await plain(
         engine,
         [row],
         ({ ids }) => ids,
@@ -183,10 +177,10 @@ describe.each(['gpt2', 'gptNeoX', 'llama', 'mistral'])('patching steps on a rand
         [patch],
         ({ corrupted }) => corrupted.abc,
       );
-      const [before] = await plain(engine, [row], ({ ids }) => ids, 'answer');
+      const before = await plain(engine, [row], ({ ids }) => ids, 'answer');
       changes.push(patched - before);
     }
-    expect(Math.abs(values['answer.L1.S'] - mean(changes))).toBeLessThan(TOLERANCE);
+    expect(Math.abs(values['answer.L1.S'] - average(changes))).toBeLessThan(TOLERANCE);
     // Rows 2 and 6 have no X.
     const { effects } = cells.get('L1/abc') as unknown as { effects: { answer: (number | null)[][] } };
     expect(effects.answer[2].filter((value) => value === null).length).toBe(2);

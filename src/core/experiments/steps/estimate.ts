@@ -17,3 +17,16 @@ export function meanOf(values: readonly number[]): number | null {
   });
   return mean;
 }
+
+/** Pearson correlation of points; null for fewer than two, or where one coordinate does not vary. */
+export function pearson(points: readonly { readonly x: number; readonly y: number }[]): number | null {
+  const [mx, my] = [meanOf(points.map(({ x }) => x)), meanOf(points.map(({ y }) => y))];
+  if (points.length < 2 || mx === null || my === null) return null;
+  let [xx, yy, xy] = [0, 0, 0];
+  for (const { x, y } of points) {
+    xx += (x - mx) ** 2;
+    yy += (y - my) ** 2;
+    xy += (x - mx) * (y - my);
+  }
+  return xx === 0 || yy === 0 ? null : xy / Math.sqrt(xx * yy);
+}

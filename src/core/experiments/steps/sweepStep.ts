@@ -9,6 +9,7 @@ import type { SweepItem } from '../../tasks/gridRequest.ts';
 import type { CellResult, StepCell, StepContext } from '../stepKind.ts';
 import { idPart } from './cellIds.ts';
 import { countedPasses } from './passes.ts';
+import { blankRows, shortNumber } from './rowGroups.ts';
 
 /** Rows of a job that one plan fits: positions are the same in all of them. */
 export interface SweepPart {
@@ -118,11 +119,6 @@ async function prepare(
   return prepared;
 }
 
-const blank = (length: number): (number | null)[] => new Array<number | null>(length).fill(null);
-
-/** Float32 numbers have seven digits; more would only fill the file. */
-const short = (value: number) => Number(value.toPrecision(8));
-
 /** Numbers by answer and row, from those of the parts. */
 class ByAnswer {
   readonly base: Record<string, (number | null)[]> = {};
@@ -131,9 +127,9 @@ class ByAnswer {
 
   constructor(job: SweepJob, columns: number) {
     for (const name of job.answers) {
-      this.base[name] = blank(job.rows.length);
-      this.source[name] = blank(job.rows.length);
-      this.effects[name] = Array.from({ length: columns }, () => blank(job.rows.length));
+      this.base[name] = blankRows(job.rows.length);
+      this.source[name] = blankRows(job.rows.length);
+      this.effects[name] = Array.from({ length: columns }, () => blankRows(job.rows.length));
     }
   }
 
@@ -156,7 +152,7 @@ class ByAnswer {
     if (!part.has[column]) return;
     this.each(part, (answer, row, at) => {
       // Both as float32, so that what changes nothing is exactly 0.
-      this.effects[answer][column][row] = short(values[at] - Math.fround(scores.base[at]));
+      this.effects[answer][column][row] = shortNumber(values[at] - Math.fround(scores.base[at]));
     });
   }
 }

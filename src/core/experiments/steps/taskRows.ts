@@ -49,7 +49,7 @@ export function corruptionJobs(task: TaskSet, pattern: string, answers: readonly
 }
 
 /** The row's own answers among those asked for, in their order. */
-function ownAnswers(item: TaskItem, names: readonly string[]): readonly TaskAnswer[] {
+export function ownAnswers(item: TaskItem, names: readonly string[]): readonly TaskAnswer[] {
   return names.flatMap((name) => item.answers.find((answer) => answer.name === name) ?? []);
 }
 
