@@ -131,6 +131,31 @@ def weights(ids: Ids, vocabulary: int, seed: int) -> dict:
     return {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in found.items()}
 
 
+def edges_in(found: dict) -> set:
+    """Edges between planted heads and the ends, by the products of what one writes and the other reads: those above 1e-4."""
+    norm = np.sqrt(2 * BALLAST_SIZE**2 / D)
+    tokens = found["transformer.wte.weight"] - found["transformer.wte.weight"].mean(0)
+    edges, heads = set(), [(int(name[1]), int(name[4])) for name in CIRCUIT["nodes"]]
+
+    def connects(written, read) -> bool:
+        return bool(np.abs(written @ read).max() > 1e-4)
+
+    def writes(layer: int, head: int):
+        return found[f"transformer.h.{layer}.attn.c_proj.weight"][head * D_HEAD : (head + 1) * D_HEAD]
+
+    unembed = (found["lm_head.weight"] * found["transformer.ln_f.weight"] / norm).T
+    for layer, head in heads:
+        name = f"L{layer}.H{head}"
+        for i, channel in enumerate("qkv"):
+            start = i * D + head * D_HEAD
+            read = (found[f"transformer.h.{layer}.ln_1.weight"] / norm)[:, None] * found[f"transformer.h.{layer}.attn.c_attn.weight"][:, start : start + D_HEAD]
+            senders = {"emb": tokens} | {f"L{a}.H{b}": writes(a, b) for a in range(layer) for b in range(HEADS)}
+            edges |= {(sender, name, channel) for sender, written in senders.items() if connects(written, read)}
+        if connects(writes(layer, head), unembed):
+            edges.add((name, "logits", "logits"))
+    return edges
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[2] / "models" / "planted")
@@ -138,7 +163,10 @@ def main():
     args = parser.parse_args()
     tokenizer = make_tokenizer(args.out, CONTEXT)
     vocabulary = tokenizer.get_vocab_size()
-    save_file(weights(Ids(tokenizer), vocabulary, args.seed), args.out / "model.safetensors", metadata={"format": "pt"})
+    found = weights(Ids(tokenizer), vocabulary, args.seed)
+    if edges_in(found) != {(edge["from"], edge["to"], edge["channel"]) for edge in CIRCUIT["edges"]}:
+        raise SystemExit(f"the weights hold other edges than the circuit: {sorted(edges_in(found))}")
+    save_file(found, args.out / "model.safetensors", metadata={"format": "pt"})
     (args.out / "model.safetensors").chmod(0o644)
     (args.out / "config.json").write_text(json.dumps({
         "architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", "activation_function": "gelu_new", "attn_pdrop": 0, "embd_pdrop": 0,

@@ -37,7 +37,8 @@ It does this task for these positions and nothing else. Letters 2 and 3 are foun
 | L2.H0 | induction mover | L0.H1 (q), L1.H1 (k), L0.H0 (v) | at A1 and A2, attends to the word after the one with that letter, writes its letter |
 
 L1.H0 and L2.H0 write to the logits. Queries and keys of all other heads here read the position embedding alone (`positional` in the file):
-no change of words touches these edges, and only zero ablation of positions could show them. MLPs are zero.
+no change of words touches these edges, and only zero ablation of positions could show them. MLPs are zero. The script takes the product of
+what each part writes and each of the five heads and the logits read: the listed edges are those above 1e-4; it refuses to write the model if others are.
 
 ## Why the norms do nothing
 Each vector that is written sums to zero (a balance dimension takes minus what the features take), so the mean is exactly 0. Each position
