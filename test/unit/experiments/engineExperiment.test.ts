@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -19,8 +19,8 @@ beforeAll(() => {
   execFileSync(process.execPath, ['esbuild.mjs', 'engine'], { cwd: root });
   folder = mkdtempSync(join(tmpdir(), 'mechanist-engine-experiment-'));
   const row = (i: number) =>
-    JSON.stringify({ id: String(i), clean: 'The 1 sat', answers: [{ token: 'a', foils: ['b'] }] });
-  writeFileSync(path('d.jsonl'), Array.from({ length: 1600 }, (_, i) => `${row(i)}\n`).join(''));
+    JSON.stringify({ id: String(i), clean: 'The 1 sat'.repeat(6), answers: [{ token: 'a', foils: ['b'] }] });
+  writeFileSync(path('d.jsonl'), Array.from({ length: 800 }, (_, i) => `${row(i)}\n`).join(''));
   engine = forkEngine({ cacheDir: path('cache') }, (name, params) => notices.push({ name, params }));
 });
 afterAll(async () => {
@@ -46,36 +46,44 @@ describe('experiments in the engine process', () => {
     await engine.peer.request('trace', question).then(() => ended.push('trace'));
     const outcome = await running;
     expect(ended).toEqual(['trace', 'experiment']);
-    expect(outcome.steps).toMatchObject([{ step: 'baseline', state: 'complete', cells: { done: 100, total: 100 } }]);
+    expect(outcome.steps).toMatchObject([{ step: 'baseline', state: 'complete', cells: { done: 50, total: 50 } }]);
     expect(of('experiment.step')).toEqual([{ token: 't', outcome: outcome.steps[0] }]);
     for (const { token, progress } of of('experiment.progress')) {
-      expect([token, progress.step, progress.cells.total]).toEqual(['t', 'baseline', 100]);
+      expect([token, progress.step, progress.cells.total]).toEqual(['t', 'baseline', 50]);
     }
     expect(JSON.parse(readFileSync(path('a.results/baseline.mechanist.json'), 'utf8')).complete).toBe(true);
   });
 
   it('keep what is done when they are cancelled, and when the process is killed', async () => {
-    notices = [];
     const params = { path: path('b.experiment.yaml'), text, token: 'u' };
+    const parts = path('b.results/parts/baseline.jsonl');
+    const cells = () => (existsSync(parts) ? readFileSync(parts, 'utf8').split('\n').length - 1 : 0);
+    /** Waits for so many cells on the disk; a run that ends before fails the test. */
+    const until = async (count: number, run: Promise<unknown>) => {
+      let over = false;
+      void run.finally(() => {
+        over = true;
+      });
+      while (cells() < count && !over) await new Promise((done) => setTimeout(done, 2));
+      expect(over).toBe(false);
+    };
     const controller = new AbortController();
-    const cancelled = engine.peer.request('experiment.run', params, { signal: controller.signal });
-    const doneCells = () => Math.max(0, ...of('experiment.progress').map(({ progress }) => progress.cells.done));
-    while (doneCells() === 0) await new Promise((done) => setTimeout(done, 2));
+    const asked = engine.peer.request('experiment.run', params, { signal: controller.signal });
+    const cancelled = asked.catch((error: unknown) => error);
+    await until(1, cancelled);
     controller.abort();
-    await expect(cancelled).rejects.toMatchObject({ code: 'cancelled' });
-    const cells = () => readFileSync(path('b.results/parts/baseline.jsonl'), 'utf8').split('\n').length - 1;
+    expect(await cancelled).toMatchObject({ code: 'cancelled' });
     const kept = cells();
-    expect(kept).toBeGreaterThan(0);
-    expect(kept).toBeLessThan(100);
+    expect(kept).toBeLessThan(50);
     const killed = engine.peer.request('experiment.run', params).catch((error: unknown) => error);
-    while (cells() < kept + 2) await new Promise((done) => setTimeout(done, 2));
+    await until(kept + 2, killed);
     await stopEngine(engine);
     expect(await killed).toMatchObject({ code: 'engine-stopped' });
     engine = forkEngine({ cacheDir: path('cache') }, (name, own) => notices.push({ name, params: own }));
     const [step] = (await engine.peer.request('experiment.run', params)).steps;
     expect(step.state).toBe('complete');
     expect(step.reused).toBeGreaterThan(kept);
-    expect(cells()).toBe(100);
+    expect(cells()).toBe(50);
   });
 
   it('refuse a file with a mistake at its place, before a model is opened', async () => {
