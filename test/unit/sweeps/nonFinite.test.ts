@@ -1,17 +1,16 @@
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
-import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AnalysisEngine } from '../../../src/core/analyses/analysisEngine.ts';
 import { SweepStack } from '../../../src/core/engine/sweeps/sweepStack.ts';
-import type { TensorLocation } from '../../../src/core/models/modelWeights.ts';
 import type { OpenModel } from '../../../src/core/models/openModel.ts';
 import { openModelFiles } from '../../../src/core/models/openModelFiles.ts';
 import { MechanistError } from '../../../src/shared/errors.ts';
 import type { AblateRequest, GridCell, GridRequest } from '../../../src/shared/gridDocument.ts';
 import type { Intervention } from '../../../src/shared/intervention.ts';
 import { sweep, WORDS, wordEngine, wordsOf } from '../../support/gridContext.ts';
+import { overwriteTensor } from '../../support/overwriteTensor.ts';
 import { normals, randomModel, SHAPES } from '../../support/randomModel.ts';
 import { REFERENCE } from '../reference/referenceFigures.ts';
 
@@ -22,13 +21,6 @@ const TOKENS = [
 const LENGTH = TOKENS[0].length;
 const prompts = TOKENS.map((ids) => ({ clean: wordsOf(ids), answer: 5, foils: [6] }));
 const zeroHeads: AblateRequest = { ...WORDS, analysis: 'ablate', sites: 'heads', mode: 'zero', prompts };
-
-/** Writes numbers over those of a weight from the `first` on. */
-async function overwrite({ file, offset }: TensorLocation, first: number, values: Float32Array): Promise<void> {
-  const handle = await open(file, 'r+');
-  await handle.write(Buffer.from(values.buffer), 0, values.byteLength, offset + 4 * first);
-  await handle.close();
-}
 
 async function failure(work: Promise<unknown>): Promise<MechanistError> {
   const error = await work.then(
@@ -53,7 +45,7 @@ describe('a sweep on a damaged model', () => {
     const options = { ref: 'gpt2', cacheDir: join(folder, 'cache'), availableBytes: Number.MAX_SAFE_INTEGER };
     const model = await openModelFiles(copy, options);
     const first = hook === 'hook_embed' ? 9 * model.config.dModel : 0;
-    await overwrite(weightOf(model), first, Float32Array.of(value));
+    await overwriteTensor(weightOf(model), Float32Array.of(value), first);
     const engine = await wordEngine(model);
     const cells: GridCell[] = [];
     const patch: GridRequest = {
@@ -118,12 +110,11 @@ describe.each([1, 2])('a sweep whose cells overflow in layer %i', (layer) => {
     const { gate, in: up } = model.weights.blocks[layer].mlp;
     const gain = await engine.runner.files.tensor(model.weights.blocks[layer].norm2.gain);
     if (gate === null) throw new Error('The MLP has no gate.');
-    await overwrite(
+    await overwriteTensor(
       gate.weight,
-      0,
       direction.map((d, i) => (1e30 * d) / gain[i]),
     );
-    await overwrite(up.weight, 0, new Float32Array(dModel).fill(1e30));
+    await overwriteTensor(up.weight, new Float32Array(dModel).fill(1e30));
     await engine.close();
     engine = await wordEngine(model);
   });
