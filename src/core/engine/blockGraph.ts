@@ -3,6 +3,7 @@ import type { BlockWeights } from '../models/modelWeights.ts';
 import { GraphBuilder, type GraphBytes, MICROSOFT } from './graphBuilder.ts';
 import { HookReader, type HookSink, passHook, passNorm } from './hookSink.ts';
 import { mlp } from './mlpFormula.ts';
+import { queryKeyValue } from './queryKeyValue.ts';
 
 /**
  * Inputs of a block graph.
@@ -21,35 +22,6 @@ export const BLOCK_INPUTS = {
 
 /** Outputs of a block graph: resid_post, and keys (rotated) and values of the new positions `[batch, kvHead, new, d_head]`. */
 export const BLOCK_OUTPUTS = { y: 'y', keys: 'keys', values: 'values' } as const;
-
-/** q, k, v as `[batch, new, head, d_head]`. */
-export function queryKeyValue(
-  graph: GraphBuilder,
-  config: ModelConfig,
-  weights: BlockWeights,
-  normed: string,
-): string[] {
-  const { nHeads, nKeyValueHeads, dHead } = config;
-  const { qkv } = weights.attention;
-  const byHead = (x: string, heads: number) => graph.reshape(x, [0, 0, heads, dHead]);
-  switch (qkv.kind) {
-    case 'separate':
-      return [
-        byHead(graph.linear(normed, qkv.q), nHeads),
-        byHead(graph.linear(normed, qkv.k), nKeyValueHeads),
-        byHead(graph.linear(normed, qkv.v), nKeyValueHeads),
-      ];
-    case 'fused': {
-      const sizes = [nHeads, nKeyValueHeads, nKeyValueHeads].map((heads) => heads * dHead);
-      const parts = graph.many('Split', [graph.linear(normed, qkv.qkv), graph.integers(sizes)], 3, { axis: -1 });
-      return [byHead(parts[0], nHeads), byHead(parts[1], nKeyValueHeads), byHead(parts[2], nKeyValueHeads)];
-    }
-    case 'fused-by-head': {
-      const heads = graph.reshape(graph.linear(normed, qkv.qkv), [0, 0, nHeads, 3 * dHead]);
-      return graph.many('Split', [heads, graph.integers([dHead, dHead, dHead])], 3, { axis: -1 });
-    }
-  }
-}
 
 /** Rotary embedding of `[batch, new, head, d_head]`; cos and sin are `[…, new, 1, rotaryDims / 2]`. */
 export function rotate(

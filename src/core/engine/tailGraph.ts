@@ -1,55 +1,15 @@
 import type { ModelConfig } from '../models/modelConfig.ts';
-import type { BlockWeights, LinearWeights } from '../models/modelWeights.ts';
-import { attend, BLOCK_INPUTS, queryKeyValue, rotate, withPast } from './blockGraph.ts';
-import { GraphBuilder, type GraphBytes, MICROSOFT } from './graphBuilder.ts';
+import type { BlockWeights } from '../models/modelWeights.ts';
+import { attend, BLOCK_INPUTS, rotate, withPast } from './blockGraph.ts';
+import { GraphBuilder, type GraphBytes } from './graphBuilder.ts';
 import { type HookSink, passHook } from './hookSink.ts';
 import { mlp } from './mlpFormula.ts';
+import { queryKeyValue } from './queryKeyValue.ts';
 
 /** Inputs of a tail graph beside those of a block; `mask` has one row for each row of `rows`. */
 export const TAIL_INPUTS = { ...BLOCK_INPUTS, rows: 'rows' } as const;
 
 const UNREAD: HookSink = { read: () => undefined, readNorm: () => undefined };
-
-/** The fused map [q | k | v] as two: the queries', and that of keys and values. Folded when the graph is loaded. */
-function splitFused(graph: GraphBuilder, config: ModelConfig, { weight, layout, bias }: LinearWeights) {
-  const { nHeads, nKeyValueHeads, dHead } = config;
-  const sizes = graph.integers([nHeads * dHead, 2 * nKeyValueHeads * dHead]);
-  const matrices = graph.many('Split', [graph.weight(weight), sizes], 2, { axis: layout === 'in_out' ? 1 : 0 });
-  const biases = bias === null ? null : graph.many('Split', [graph.weight(bias), sizes], 2, { axis: 0 });
-  return [0, 1].map((part) => (x: string) => {
-    const product =
-      layout === 'in_out'
-        ? graph.op('MatMul', [x, matrices[part]])
-        : graph.op('FusedMatMul', [x, matrices[part]], { transB: 1 }, MICROSOFT);
-    return biases === null ? product : graph.op('Add', [product, biases[part]]);
-  });
-}
-
-/** q of the chosen rows, k and v of all, each `[batch, …, head, d_head]`. */
-function project(graph: GraphBuilder, config: ModelConfig, weights: BlockWeights, all: string, some: string): string[] {
-  const { nHeads, nKeyValueHeads, dHead } = config;
-  const { qkv } = weights.attention;
-  const byHead = (x: string, heads: number) => graph.reshape(x, [0, 0, heads, dHead]);
-  switch (qkv.kind) {
-    case 'separate':
-      return [
-        byHead(graph.linear(some, qkv.q), nHeads),
-        byHead(graph.linear(all, qkv.k), nKeyValueHeads),
-        byHead(graph.linear(all, qkv.v), nKeyValueHeads),
-      ];
-    case 'fused': {
-      const [query, keyValue] = splitFused(graph, config, qkv.qkv);
-      const width = nKeyValueHeads * dHead;
-      const [k, v] = graph.many('Split', [keyValue(all), graph.integers([width, width])], 2, { axis: -1 });
-      return [byHead(query(some), nHeads), byHead(k, nKeyValueHeads), byHead(v, nKeyValueHeads)];
-    }
-    case 'fused-by-head': {
-      const [q] = queryKeyValue(graph, config, weights, some);
-      const [, k, v] = queryKeyValue(graph, config, weights, all);
-      return [q, k, v];
-    }
-  }
-}
 
 /**
  * A block whose output is wanted at some positions only: keys and values of all new positions, everything else for the
@@ -72,7 +32,7 @@ export function buildTailGraph(
   const pick = (tensor: string) => graph.op('Gather', [tensor, rows], { axis: 1 });
   const normed = graph.norm(x, weights.norm1, config.norm).normed;
   const own = pick(x);
-  let [q, k, v] = project(graph, config, weights, normed, pick(normed));
+  let [q, k, v] = queryKeyValue(graph, config, weights, normed, pick(normed));
   if (positions.kind === 'rotary') {
     const dims = [1, 'new', 1, positions.rotaryDims / 2];
     for (const name of [TAIL_INPUTS.cos, TAIL_INPUTS.sin]) graph.input(name, 'float32', dims);

@@ -1,7 +1,8 @@
 import type { ModelConfig } from '../../models/modelConfig.ts';
 import type { BlockWeights } from '../../models/modelWeights.ts';
-import { BLOCK_INPUTS, queryKeyValue, rotate } from '../blockGraph.ts';
+import { BLOCK_INPUTS, rotate } from '../blockGraph.ts';
 import { GraphBuilder, type GraphBytes } from '../graphBuilder.ts';
+import { queryKeyValue } from '../queryKeyValue.ts';
 
 /** What heads read: `x` `[batch, new, d_model]` → rotated `q`, `k`, and `v`, each `[batch, new, head, d_head]`. */
 export function buildProjectGraph(config: ModelConfig, weights: BlockWeights, layer: number): GraphBytes {
