@@ -7,6 +7,7 @@ import { cacheFolder } from '../core/models/cacheFolder.ts';
 import { createModelStore } from '../core/session/createModelStore.ts';
 import { isCancelled, MechanistError } from '../shared/errors.ts';
 import { runModels, runTrace, type Surroundings } from './commands.ts';
+import { runDataset } from './dataset.ts';
 import { runExperimentFile } from './experiment.ts';
 import { type Command, parseCommand } from './parseCommand.ts';
 import { runSteer } from './steer.ts';
@@ -77,6 +78,8 @@ async function run(command: Command, signal: AbortSignal): Promise<number> {
       return await runSteer(command, surroundings(signal));
     case 'run':
       return await runExperimentFile(command, surroundings(signal));
+    case 'dataset':
+      return await runDataset(command, surroundings(signal));
     case 'sweep':
       return await runSweep(command, surroundings(signal));
   }

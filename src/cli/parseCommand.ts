@@ -1,6 +1,7 @@
 import { attributionMethods } from '../core/tasks/frontMatter.ts';
 import type { ObservableSpec } from '../shared/engineProtocol.ts';
 import type { AttributionMethod } from '../shared/traceDocument.ts';
+import { type DatasetCommand, parseDatasetCommand } from './parseDataset.ts';
 import { common, DEFAULT_MODEL, joinNegativeNumbers, parse, readInteger, readOutput } from './parseOptions.ts';
 import { isRunName, parseRun, type RunCommand } from './parseRun.ts';
 import { parseSteer, type SteerCommand } from './parseSteer.ts';
@@ -38,6 +39,7 @@ export type Command = (
   | SweepCommand
   | SteerCommand
   | RunCommand
+  | DatasetCommand
   | { readonly kind: 'help' }
   | { readonly kind: 'version' }
 ) & {
@@ -142,6 +144,7 @@ export function parseCommand(args: readonly string[]): Command {
   if (first === 'models') return parseModels(rest);
   if (first === 'steer') return parseSteer(rest);
   if (isRunName(first)) return parseRun(first, rest);
+  if (first === 'dataset') return parseDatasetCommand(rest);
   if (isSweepName(first)) return parseSweep(first, rest);
   if (first === 'help') return { kind: 'help', json: false };
   if (!first.startsWith('-')) throw new UsageError(`unknown command "${first}"`);

@@ -46,6 +46,7 @@ async function readPrompts(prompts: SweepPrompts, { cwd, signal }: Surroundings)
       const [first, ...rest] = answers.map((answer) => ({
         answer: answer.token,
         foils: foilList(answer, entry.header, refuse),
+        also: answer.also,
         position: answer.pos,
       }));
       if (first === undefined) {

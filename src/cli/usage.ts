@@ -11,6 +11,9 @@ Usage
   mechanist steer [options]              add a direction inside the model
   mechanist run FILE [options]           run an experiment, or go on with it
   mechanist merge FILE PART...           join shares of an experiment's cells
+  mechanist dataset make TASK [options]  acronyms, ioi or greater-than as .jsonl
+  mechanist dataset check FILE           what is wrong with it, for one model
+  mechanist dataset import FILE          from text, CSV, AutoCircuit's JSON
   mechanist models list                  models that can be named
   mechanist models pull ID               download a catalogue model, or resume
   mechanist models info MODEL            architecture and memory, from the headers
@@ -40,7 +43,8 @@ Options of ablate, patch and path-patch
   --position N             where the answer is predicted; default: last
   --data FILE              prompts and answers from a .jsonl file instead
   --metric METRIC          logit-difference (default), log-prob, prob, kl,
-                           cross-entropy or rank; --foil-form one, mean or max
+                           prob-sum-difference, cross-entropy or rank;
+                           --foil-form one, mean or max
   --normalize FORM         denoising or noising: share of the whole effect
   --sites SITES            ablate: heads (default), mlps, neurons (with --layer),
                            positions
@@ -80,6 +84,17 @@ Options of run and merge
   --model MODEL            instead of the one in the file
   --out FOLDER             results; default: NAME.results beside the file
   --fresh                  run: forget the cells that are done
+
+Options of dataset
+  --model MODEL            whose tokenizer counts, default smollm2-135m
+  --rows N                 make: how many, default 200
+  --seed N                 make: default 0
+  --letters K              make acronyms: letters of each, default 3
+  --collisions HOW         make acronyms: exclude (default), avoid or allow that a
+                           corrupted token equals the clean one
+  --format FORMAT          import: jsonl, autocircuit, csv, or text (lines of
+                           "prompt, answer"); default: by the file's name
+  --out FILE               the .jsonl file to write
 
 Options of all commands
   --json                   one JSON object on standard output

@@ -67,6 +67,8 @@ export interface DatasetAnswer {
   readonly pos: number;
   readonly token: TokenRef;
   readonly foils: FoilsRef;
+  /** Other right answers, for the metric `prob-sum-difference`. */
+  readonly also?: readonly TokenRef[];
 }
 
 /** One line of a dataset file. */
@@ -110,6 +112,7 @@ export type DatasetProblemCode =
   | 'not-corrupted'
   | 'prompt-empty'
   | 'prompt-too-long'
+  | 'other-model'
   | 'not-imported'
   | 'more-problems';
 

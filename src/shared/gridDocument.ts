@@ -89,12 +89,15 @@ export interface GridPrompt {
   readonly corrupted?: string;
   readonly answer: TokenRef;
   readonly foils: readonly TokenRef[];
+  /** Other right answers, for `prob-sum-difference`. */
+  readonly also?: readonly TokenRef[];
   /** Token index where the answer is predicted; −1 (last) when absent. */
   readonly position?: number;
   /** Further answers of the same prompt, at other positions; the metric is the mean over all. */
   readonly more?: readonly {
     readonly answer: TokenRef;
     readonly foils: readonly TokenRef[];
+    readonly also?: readonly TokenRef[];
     readonly position?: number;
   }[];
   readonly tags?: readonly string[];

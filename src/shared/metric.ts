@@ -17,13 +17,14 @@ export type Normalization = 'denoising' | 'noising';
  * | `logit-difference` | logit[a] − logit[f], − mean logit[f], or − max logit[f] | logits | columns a and f |
  * | `log-prob` | ln p[a] | nats | the whole row |
  * | `prob` | p[a] | probability | the whole row |
+ * | `prob-sum-difference` | Σ p of a and the other right answers − Σ p[f] (greater-than: Hanna et al. 2023) | probability | the whole row |
  * | `cross-entropy` | −ln p[a] | nats | the whole row |
  * | `kl` | Σ q (ln q − ln p), q = softmax of the reference run's logits | nats | both whole rows |
  * | `rank` | how many vocabulary entries have a higher logit than a: 0 = the model's first choice | entries | the whole row |
  */
 export type MetricSpec = { readonly normalize?: Normalization } & (
   | { readonly kind: 'logit-difference'; readonly foil: FoilForm }
-  | { readonly kind: 'log-prob' | 'prob' | 'cross-entropy' | 'kl' | 'rank' }
+  | { readonly kind: 'log-prob' | 'prob' | 'prob-sum-difference' | 'cross-entropy' | 'kl' | 'rank' }
 );
 
 export type MetricKind = MetricSpec['kind'];
@@ -32,6 +33,7 @@ export const metricKinds: readonly MetricKind[] = [
   'logit-difference',
   'log-prob',
   'prob',
+  'prob-sum-difference',
   'kl',
   'cross-entropy',
   'rank',
@@ -44,8 +46,10 @@ export interface AnswerTarget {
   readonly position: number;
   /** Vocabulary entry. */
   readonly answer: number;
-  /** Vocabulary entries; only `logit-difference` reads them. */
+  /** Vocabulary entries; only `logit-difference` and `prob-sum-difference` read them. */
   readonly foils: readonly number[];
+  /** Other right answers; only `prob-sum-difference` reads them. */
+  readonly also?: readonly number[];
 }
 
 /** The metric of one item: mean over its answers, and each answer's own, in their order. */

@@ -8,6 +8,8 @@ export interface TaskAnswer {
   /** Vocabulary entries. */
   readonly answer: number;
   readonly foils: readonly number[];
+  /** Other right answers, for the metric `prob-sum-difference`: every later year of greater-than. */
+  readonly also?: readonly number[];
 }
 
 /** A row of a dataset as one model reads it. */

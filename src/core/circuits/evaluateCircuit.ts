@@ -45,6 +45,8 @@ function metricName(metric: MetricSpec): { readonly label: string; readonly unit
       return { label: 'ln p(answer)', unit: 'nats' };
     case 'prob':
       return { label: 'p(answer)', unit: 'probability' };
+    case 'prob-sum-difference':
+      return { label: 'Σ p(right answers) − Σ p(foils)', unit: 'probability' };
     case 'cross-entropy':
       return { label: '−ln p(answer)', unit: 'nats' };
     case 'kl':

@@ -19,6 +19,7 @@ const units: Readonly<Record<MetricSpec['kind'], string>> = {
   'logit-difference': 'logits',
   'log-prob': 'nats',
   prob: 'probability',
+  'prob-sum-difference': 'probability',
   kl: 'nats',
   'cross-entropy': 'nats',
   rank: 'entries',

@@ -9,10 +9,12 @@ import { AddedModels } from './addedModels.ts';
 import { type CatalogueEntry, downloadBytes, memoryOf, readCatalogue } from './catalogue.ts';
 import { fileSize } from './download.ts';
 import { withFolderLock } from './folderLock.ts';
+import { readModelSource } from './modelSource.ts';
 import type { OpenModel } from './openModel.ts';
 import { openModelFiles, type ReadModelInfoOptions, readModelInfo } from './openModelFiles.ts';
 import { type PullOptions, pullFiles } from './pullModel.ts';
 import { familyNamed, refuseFamily } from './supportedFamilies.ts';
+import type { Tokenizer } from './tokenizer.ts';
 
 export interface ModelStoreOptions {
   readonly cacheDir: string;
@@ -130,6 +132,15 @@ export class ModelStore {
    */
   async open(located: LocatedModel, job: LongJob): Promise<OpenModel> {
     return await openModelFiles(located.path, { ...this.#reading(located), ...job });
+  }
+
+  /**
+   * The tokenizer of a model that is on this machine, and how many tokens it reads at most. Reads no weights.
+   * @throws MechanistError as `locate`, and `model-corrupt`
+   */
+  async tokenizer(ref: string): Promise<{ readonly tokenizer: Tokenizer; readonly nCtx: number }> {
+    const source = await readModelSource((await this.locate(ref)).path);
+    return { tokenizer: await source.tokenizer(), nCtx: source.architecture.config.nCtx };
   }
 
   /** Path, size and time of change of the weights, so that a replaced file counts as another model. */

@@ -157,6 +157,16 @@ function changeRow(step: CorruptionStep, row: CorruptibleRow, ids: number[], ran
   return ids;
 }
 
+/** Whether a corruption can be done to a row as far as the row alone tells; reports why not. */
+export function checkCorruption(row: CorruptibleRow): boolean {
+  const random = stepRandom(0, '', 0);
+  return row.corruption.every((step) => {
+    if ('permute' in step) return step.permute.every((target) => positionsOf(target, row) !== null);
+    const ids = row.clean.map(({ id }) => id);
+    return changeRow(step, row, ids, random) !== null;
+  });
+}
+
 /**
  * Token ids of one corruption of all rows; null for a row that had to be refused, with the reason reported. Where the
  * acronym paper (arXiv 2405.04156) differs: its permutations may leave a row as it is (`collisions: allow`), here as few

@@ -15,6 +15,8 @@ const mostProblems = 100;
 export interface Dataset {
   readonly rows: readonly DatasetRow[];
   readonly problems: readonly DatasetProblem[];
+  /** Absent in the shapes of others, which have none. */
+  readonly header?: DatasetHeader | null;
 }
 
 /**
@@ -170,13 +172,15 @@ export function cappedProblems(problems: readonly DatasetProblem[]): readonly Da
 export function parseDataset(source: string): Dataset {
   const check = inOrder();
   const rows: DatasetRow[] = [];
+  let header: DatasetHeader | null = null;
   const problems = new ProblemList();
   source.split('\n').forEach((text, line) => {
     const entry = check(parseDatasetLine(tidy(text, line === 0), line));
+    header = entry.header;
     if (entry.row !== null) rows.push(entry.row);
     problems.push(...entry.problems);
   });
-  return { rows, problems: problems.list() };
+  return { rows, problems: problems.list(), header };
 }
 
 /** One row as a line of JSON with its line break; `parseDatasetLine` reads it back equal. */

@@ -5,7 +5,9 @@ import { type CsvCell, csvCell, parseCsv } from './datasetCsv.ts';
 import { checkTerms, type PieceTokenizer } from './observable.ts';
 import { foilList } from './tokenRefs.ts';
 
-const columnNames = ['id', 'clean', 'corrupted', 'label', 'correct_idx', 'incorrect_idx'] as const;
+const columnNames = ['id', 'clean', 'corrupted', 'label', 'foil', 'correct_idx', 'incorrect_idx'] as const;
+/** What others call them. */
+const aliases: Readonly<Record<string, ColumnName>> = { prompt: 'clean', answer: 'label' };
 type ColumnName = (typeof columnNames)[number];
 type Columns = Partial<Record<ColumnName, number>>;
 
@@ -27,7 +29,8 @@ function readColumns(header: readonly CsvCell[], report: Report): Columns | null
   const columns: Columns = {};
   const ignored: CsvCell[] = [];
   header.forEach((cell, index) => {
-    const name = columnNames.find((known) => known === cell.value.trim().toLowerCase());
+    const written = cell.value.trim().toLowerCase();
+    const name = aliases[written] ?? columnNames.find((known) => known === written);
     if (name !== undefined) columns[name] ??= index;
     else if (cell.value.trim() !== '' && !/^Unnamed: \d+$/.test(cell.value)) ignored.push(cell);
   });
@@ -39,13 +42,13 @@ function readColumns(header: readonly CsvCell[], report: Report): Columns | null
   const missing = columns.clean === undefined || (columns.label === undefined && columns.correct_idx === undefined);
   if (!missing) return columns;
   const message =
-    'The first line names the columns: clean, corrupted, label or clean, corrupted, correct_idx, incorrect_idx.';
+    'The first line names the columns: clean, corrupted, label or clean, corrupted, correct_idx, incorrect_idx; or prompt, answer, foil.';
   report(header[0], 'missing-key', message);
   return null;
 }
 
 function readTokens(record: readonly CsvCell[], columns: Columns, report: Report) {
-  const { label, correct_idx, incorrect_idx } = columns;
+  const { label, foil, correct_idx, incorrect_idx } = columns;
   const ids = (column: number): number[] | null => {
     const cell = record[column];
     const found = tokenIds(cell.value);
@@ -58,7 +61,8 @@ function readTokens(record: readonly CsvCell[], columns: Columns, report: Report
     return found;
   };
   const tokens: TokenRef[] | null = correct_idx !== undefined ? ids(correct_idx) : [record[label ?? 0].value];
-  const foils = incorrect_idx === undefined ? [] : ids(incorrect_idx);
+  const written = foil === undefined ? '' : record[foil].value;
+  const foils: TokenRef[] | null = incorrect_idx !== undefined ? ids(incorrect_idx) : written === '' ? [] : [written];
   if (correct_idx === undefined && tokens?.[0] === '') {
     report(record[label ?? 0], 'missing-key', 'This row has no label: the text of the token that should come next.');
     return null;
@@ -109,7 +113,8 @@ function warnOfYears(rows: readonly DatasetRow[], header: CsvCell | undefined, r
 
 /**
  * Reads the CSV of EAP-IG: `clean,corrupted,label` (the text of the right token) or `clean,corrupted,correct_idx,incorrect_idx`
- * (token ids, or lists of them, of the tokenizer the file was made with). Answers stand at the last position. Never throws.
+ * (token ids, or lists of them, of the tokenizer the file was made with); and the plainer `prompt,answer`, with `foil` and
+ * `corrupted` where there are any. Answers stand at the last position. Never throws.
  */
 export function importEapIg(text: string): Dataset {
   const problems: DatasetProblem[] = [];

@@ -106,7 +106,11 @@ function resolveAnswer(answer: DatasetAnswer, index: number, length: number, set
   const position = absolute(answer.pos, length, [...path, 'pos'], report);
   const id = tokenId(answer.token, [...path, 'token'], sets.tokenizer, report);
   const foils = resolveFoils(answer, id, [...path, 'foils'], sets, report);
-  return position === null || id === null || foils === null ? null : { name: answer.name, position, answer: id, foils };
+  const also = answer.also?.map((one, i) => tokenId(one, ['answers', index, 'also', i], sets.tokenizer, report));
+  const both = also?.findIndex((one) => one !== null && foils?.includes(one)) ?? -1;
+  if (both >= 0) report([...path, 'also', both], 'answer-is-foil', 'This right answer is also a foil.');
+  if (position === null || id === null || foils === null || also?.includes(null) || both >= 0) return null;
+  return { name: answer.name, position, answer: id, foils, ...(also !== undefined && { also: also as number[] }) };
 }
 
 /** The position of a role's token in the prompt, or null with the reason reported. */

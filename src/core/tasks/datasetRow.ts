@@ -5,7 +5,7 @@ import { isRecord, type Report, reportUnknownKeys } from './datasetReport.ts';
 import { isSetRef, isTokenRef, readTokens } from './tokenRefs.ts';
 
 const rowKeys = ['id', 'clean', 'corrupted', 'corrupt', 'roles', 'answers', 'tags'] as const;
-const answerKeys = ['name', 'pos', 'token', 'foils'] as const;
+const answerKeys = ['name', 'pos', 'token', 'foils', 'also'] as const;
 
 function readText(value: unknown, path: JsonPath, what: string, report: Report): string | null {
   if (value === undefined) {
@@ -66,6 +66,8 @@ function readRoles(value: unknown, report: Report): Record<string, readonly Role
 
 const foilsHelp = 'foils is a list of tokens, [" John"], a set of the header, "@names", or "@others".';
 
+const alsoHelp = 'also is a list of the other right answers: ["33", "34"].';
+
 function readAnswer(value: unknown, index: number, alone: boolean, report: Report): DatasetAnswer | null {
   const path: JsonPath = ['answers', index];
   if (!isRecord(value)) {
@@ -87,7 +89,10 @@ function readAnswer(value: unknown, index: number, alone: boolean, report: Repor
   }
   const known = isSetRef(foils) ? foils : readTokens(foils, [...path, 'foils'], foilsHelp, report);
   if (known === null) return null;
-  return good ? ({ name, pos: position, token, foils: known } as DatasetAnswer) : null;
+  const also = value.also === undefined ? [] : readTokens(value.also, [...path, 'also'], alsoHelp, report);
+  if (also === null) return null;
+  const more = value.also === undefined ? {} : { also };
+  return good ? ({ name, pos: position, token, foils: known, ...more } as DatasetAnswer) : null;
 }
 
 function readAnswers(value: unknown, report: Report): DatasetAnswer[] | null {

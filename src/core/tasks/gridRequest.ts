@@ -30,8 +30,8 @@ const ERROR_CODES: Partial<Record<DatasetProblem['code'], ErrorCode>> = {
 };
 
 function rowOf(prompt: GridPrompt, index: number): DatasetRow {
-  const { clean, corrupted, answer, foils, position = -1, tags = [], more = [] } = prompt;
-  const answers = [{ answer, foils, position }, ...more.map((one) => ({ ...one, position: one.position ?? -1 }))];
+  const { clean, corrupted, answer, foils, also, position = -1, tags = [], more = [] } = prompt;
+  const answers = [{ answer, foils, also, position }, ...more.map((one) => ({ ...one, position: one.position ?? -1 }))];
   return {
     id: prompt.id ?? String(index + 1),
     clean,
@@ -42,6 +42,7 @@ function rowOf(prompt: GridPrompt, index: number): DatasetRow {
       pos: one.position,
       token: one.answer,
       foils: one.foils,
+      ...(one.also !== undefined && { also: one.also }),
     })),
     tags,
   };
@@ -194,6 +195,7 @@ export function describeMetric(spec: MetricSpec, items: readonly SweepItem[]): {
     'logit-difference': `${answer} − ${differenceLabel(spec, same ? shown.foils : null)}`,
     'log-prob': `ln p(${answer})`,
     prob: `p(${answer})`,
+    'prob-sum-difference': 'Σ p(right answers) − Σ p(foils)',
     kl: 'KL(clean ‖ run)',
     'cross-entropy': `−ln p(${answer})`,
     rank: `rank of ${answer}`,

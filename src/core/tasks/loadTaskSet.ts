@@ -21,7 +21,7 @@ function inOrderOfPosition(items: readonly TaskItem[]): readonly string[] {
 function hashOf(items: readonly TaskItem[]): string {
   const hash = createHash('sha256');
   for (const { ids, roles, answers, corrupted } of items) {
-    const targets = answers.map(({ name, position, answer, foils }) => [name, position, answer, foils]);
+    const targets = answers.map(({ name, position, answer, foils, also }) => [name, position, answer, foils, also]);
     hash.update(`${JSON.stringify([ids, Object.entries(roles), targets, Object.entries(corrupted)])}\n`);
   }
   return hash.digest('hex');

@@ -11,6 +11,7 @@ const WORDS: Readonly<Record<MetricSpec['kind'], { readonly label: string; reado
   'logit-difference': { label: 'logit difference', unit: 'logits' },
   'log-prob': { label: 'log-probability', unit: 'nats' },
   prob: { label: 'probability', unit: 'probability' },
+  'prob-sum-difference': { label: 'probability of right answers − of foils', unit: 'probability' },
   kl: { label: 'KL from the clean run', unit: 'nats' },
   'cross-entropy': { label: 'cross-entropy', unit: 'nats' },
   rank: { label: 'rank', unit: 'entries' },
@@ -143,6 +144,19 @@ function rank(row: LogitsRow, answer: number): number {
   return higher;
 }
 
+/** Weight of each vocabulary entry in a sum of probabilities: 1 for right answers, −1 for foils. */
+function probabilityWeights({ answer, also = [], foils }: AnswerTarget): ReadonlyMap<number, number> {
+  return new Map([...foils.map((id) => [id, -1] as const), ...[answer, ...also].map((id) => [id, 1] as const)]);
+}
+
+function probabilitySum(row: LogitsRow, target: AnswerTarget): number {
+  const total = logSumExp(row);
+  const logitOf = rowReader(row);
+  let sum = 0;
+  for (const [id, weight] of probabilityWeights(target)) sum += weight * Math.exp(logitOf(id) - total);
+  return sum;
+}
+
 /** KL(softmax(reference) ‖ softmax(row)) in nats; never negative, rounding apart. */
 function klDivergence(reference: LogitsRow, row: LogitsRow): number {
   if (reference.length !== row.length) {
@@ -176,6 +190,8 @@ export function metricOfRow(metric: MetricSpec, row: LogitsRow, target: AnswerTa
       return rowReader(row)(target.answer) - logSumExp(row);
     case 'prob':
       return Math.exp(rowReader(row)(target.answer) - logSumExp(row));
+    case 'prob-sum-difference':
+      return probabilitySum(row, target);
     case 'cross-entropy':
       return logSumExp(row) - rowReader(row)(target.answer);
     case 'kl':
@@ -228,7 +244,8 @@ function overAnswers(targets: readonly AnswerTarget[], score: (target: AnswerTar
 
 /**
  * ∂ metric / ∂ logits at the answer's position, `[d_vocab]`: where a backward pass starts. With p = softmax(row), q of the
- * reference and e[a] the answer's unit vector: log-prob e[a] − p, prob p[a] (e[a] − p), cross-entropy p − e[a], kl p − q.
+ * reference and e[a] the answer's unit vector: log-prob e[a] − p, prob p[a] (e[a] − p), a sum s of
+ * probabilities with weights w p (w − s), cross-entropy p − e[a], kl p − q.
  * @throws MechanistError `bad-input` for `rank`, and as `metricOfRow`
  */
 export function metricGradient(
@@ -253,6 +270,12 @@ export function metricGradient(
     const other = requireReference(reference);
     const otherTotal = logSumExp(other);
     for (let id = 0; id < row.length; id++) gradient[id] = p(id) - Math.exp(other[id] - otherTotal);
+    return gradient;
+  }
+  if (metric.kind === 'prob-sum-difference') {
+    const sum = probabilitySum(row, target);
+    const weights = probabilityWeights(target);
+    for (let id = 0; id < row.length; id++) gradient[id] = p(id) * ((weights.get(id) ?? 0) - sum);
     return gradient;
   }
   const own = Math.exp(rowReader(row)(target.answer) - total);

@@ -2,25 +2,44 @@ import type { Corruption } from '../../shared/dataset.ts';
 import { MechanistError, throwIfCancelled } from '../../shared/errors.ts';
 import { corruptionFor } from '../../shared/taskSet.ts';
 import type { Tokenizer } from '../models/tokenizer.ts';
-import { corruptRows } from './corruptRows.ts';
+import { type CorruptibleRow, checkCorruption, corruptRows } from './corruptRows.ts';
+import type { Report } from './datasetReport.ts';
 import { nearestWord } from './nearestWord.ts';
 import type { TaskRow, TaskRows, TaskSetOptions } from './taskRows.ts';
 import { TokenSets } from './tokenSets.ts';
 
 /** What a corruption does to a row: the row's own word before the header's. */
-function corruptionOf({ row, entry }: TaskRow, name: string): Corruption | undefined {
+function corruptionOf({ row, entry }: Pick<TaskRow, 'row' | 'entry'>, name: string): Corruption | undefined {
   const given = name === 'corrupted' && row.corrupted !== undefined ? [{ text: row.corrupted }] : undefined;
   return row.corrupt?.[name] ?? given ?? entry.header?.corruptions[name];
+}
+
+function namesOf({ row, entry }: Pick<TaskRow, 'row' | 'entry'>): ReadonlySet<string> {
+  const names = [...Object.keys(entry.header?.corruptions ?? {}), ...Object.keys(row.corrupt ?? {})];
+  return new Set(row.corrupted === undefined ? names : [...names, 'corrupted']);
+}
+
+function corruptible(row: TaskRow, name: string, sets: TokenSets, report: Report): CorruptibleRow {
+  return {
+    clean: row.item.clean,
+    roles: row.item.roles,
+    corruption: corruptionOf(row, name) ?? [],
+    sets,
+    report,
+    path: row.row.corrupt?.[name] === undefined ? [] : ['corrupt', name],
+  };
+}
+
+/** Whether a row can be corrupted in each way that it or the header names, as far as it alone tells; reports why not. */
+export function checkCorruptions(row: TaskRow, sets: TokenSets, report: Report): boolean {
+  const names = [...namesOf(row)].filter((name) => name !== 'corrupted' || row.row.corrupt?.corrupted !== undefined);
+  return names.map((name) => checkCorruption(corruptible(row, name, sets, report))).every((good) => good);
 }
 
 /** Name of each corruption that some row has → how many have it. */
 function countCorruptions({ rows }: TaskRows): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
-  for (const { row, entry } of rows) {
-    const names = [...Object.keys(entry.header?.corruptions ?? {}), ...Object.keys(row.corrupt ?? {})];
-    if (row.corrupted !== undefined) names.push('corrupted');
-    for (const name of new Set(names)) counts.set(name, (counts.get(name) ?? 0) + 1);
-  }
+  for (const row of rows) for (const name of namesOf(row)) counts.set(name, (counts.get(name) ?? 0) + 1);
   return counts;
 }
 
@@ -89,14 +108,7 @@ export function corruptTask(
   const sets = new TokenSets(task.header, tokenizer);
   const made = names.map((name) => {
     throwIfCancelled(signal);
-    const rows = task.rows.map((row) => ({
-      clean: row.item.clean,
-      roles: row.item.roles,
-      corruption: corruptionOf(row, name) ?? [],
-      sets,
-      report: task.reporterOf(row),
-      path: row.row.corrupt?.[name] === undefined ? [] : ['corrupt', name],
-    }));
+    const rows = task.rows.map((row) => corruptible(row, name, sets, task.reporterOf(row)));
     const ids = corruptRows(rows, name, seed);
     warnOfUnchanged(task, name, ids);
     return { name, ids };

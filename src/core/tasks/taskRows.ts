@@ -2,7 +2,7 @@ import type { DatasetEntry, DatasetHeader, DatasetRow } from '../../shared/datas
 import { MechanistError } from '../../shared/errors.ts';
 import type { Tokenizer } from '../models/tokenizer.ts';
 import { ProblemList, readDataset } from './dataset.ts';
-import { reporter } from './datasetReport.ts';
+import { type Report, reporter } from './datasetReport.ts';
 import { type DatasetItem, DatasetResolver } from './datasetResolve.ts';
 
 /** A dataset file. */
@@ -53,7 +53,7 @@ export async function readTaskRows(source: TaskSource, tokenizer: Tokenizer, nCt
   const resolver = new DatasetResolver(tokenizer, nCtx);
   const { rows: most = Number.POSITIVE_INFINITY, signal } = options;
   if (!(most >= 1)) throw new MechanistError('bad-input', `At least 1 row must be run, not ${most}.`);
-  let names: readonly string[] | null = null;
+  const answers = new AnswerNames();
   for await (const entry of readDataset(source.lines, { signal })) {
     const { item, problems } = resolver.resolve(entry);
     task.problems.push(...problems);
@@ -63,28 +63,31 @@ export async function readTaskRows(source: TaskSource, tokenizer: Tokenizer, nCt
       continue;
     }
     const row = { entry, row: entry.row, item };
-    names ??= item.answers.length > 0 ? item.answers.map(({ name }) => name) : null;
-    if (!sameAnswers(row, names, task)) task.refused++;
+    if (!answers.fit(item, task.reporterOf(row))) task.refused++;
     else if (task.rows.push(row) >= most) break;
   }
   return task;
 }
 
-/** Whether a row has answers, and those of the rows before it: a figure has one column for each. */
-function sameAnswers(row: TaskRow, names: readonly string[] | null, task: TaskRows): boolean {
-  const own = row.item.answers.map(({ name }) => name);
-  const report = task.reporterOf(row);
-  if (own.length === 0) {
-    report(
-      [],
-      'no-answer',
-      'This row has no answer: the token that should come next, {"answers": [{"token": " Mary"}]}.',
-    );
-  } else if (names !== null && (own.length !== names.length || !own.every((name) => names.includes(name)))) {
+/** Holds every row to the answers of the first: a figure has one column for each. */
+export class AnswerNames {
+  private names: readonly string[] | null = null;
+
+  /** Whether a row has answers, and those of the rows before it; reports why not. */
+  fit({ answers }: DatasetItem, report: Report): boolean {
+    const own = answers.map(({ name }) => name);
+    if (own.length === 0) {
+      const message = 'This row has no answer: the token that should come next, {"answers": [{"token": " Mary"}]}.';
+      report([], 'no-answer', message);
+      return false;
+    }
+    this.names ??= own;
+    const { names } = this;
+    if (own.length === names.length && own.every((name) => names.includes(name))) return true;
     const message = `The answers of this row are ${own.join(', ')}; those of the first row are ${names.join(', ')}. Give all rows answers of the same names.`;
     report(['answers'], 'unlike-answers', message);
-  } else return true;
-  return false;
+    return false;
+  }
 }
 
 /** Fills in foils that are the answers of the other rows. */

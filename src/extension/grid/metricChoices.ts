@@ -26,6 +26,7 @@ export interface MetricChoice {
 const details: Readonly<Record<Exclude<MetricKind, 'logit-difference'>, readonly [string, string]>> = {
   'log-prob': ['Log-probability', 'ln p of the answer, in nats: the whole vocabulary counts.'],
   prob: ['Probability', 'p of the answer: near 0 and 1 it hardly moves.'],
+  'prob-sum-difference': ['Probability difference', 'Σ p of the right answers − Σ p of the foils.'],
   kl: ['KL divergence', 'Of the whole next-token distribution from the clean run, in nats; 0 = as the clean run.'],
   'cross-entropy': ['Cross-entropy', '−ln p of the answer, in nats: the loss.'],
   rank: ['Rank', 'How many tokens have a higher logit than the answer: 0 = the first choice.'],
@@ -44,15 +45,17 @@ function differences({ foils }: MetricSetting): Omit<MetricChoice, 'refusal'>[] 
   ];
 }
 
-function others(): Omit<MetricChoice, 'refusal'>[] {
-  const kinds = Object.keys(details) as (keyof typeof details)[];
+function others({ foils }: MetricSetting): Omit<MetricChoice, 'refusal'>[] {
+  const all = Object.keys(details) as (keyof typeof details)[];
+  // Without foils it is the probability.
+  const kinds = all.filter((kind) => foils > 0 || kind !== 'prob-sum-difference');
   return kinds.map((kind) => ({ label: details[kind][0], detail: details[kind][1], spec: { kind } }));
 }
 
 /** What is measured when nobody says comes first. What the method cannot do comes with the reason. */
 export function metricChoices(setting: MetricSetting): MetricChoice[] {
   const { foils, method, base, normalize } = setting;
-  const all = foils === 0 ? others() : [...differences(setting), ...others()];
+  const all = foils === 0 ? others(setting) : [...differences(setting), ...others(setting)];
   const choices = all.map(({ spec, ...choice }, i): MetricChoice => {
     const why = spec === null || method === 'exact' ? null : whyNoEstimate(spec, base);
     const refusal = why === null ? null : `not with ${method === 'screened' ? 'Screened' : 'Attribution'}: ${why}`;

@@ -27,6 +27,7 @@ const all: readonly MetricSpec[] = [
   { kind: 'logit-difference', foil: 'max' },
   { kind: 'log-prob' },
   { kind: 'prob' },
+  { kind: 'prob-sum-difference' },
   { kind: 'kl' },
   { kind: 'cross-entropy' },
   { kind: 'rank' },
@@ -54,6 +55,16 @@ describe('metricOfRow', () => {
     expect(metricOfRow({ kind: 'cross-entropy' }, row, target)).toBeCloseTo(3.1072092504715836, 13);
     expect(metricOfRow({ kind: 'prob' }, row, target)).toBeCloseTo(Math.exp(-3.1072092504715836), 14);
     expect(metricOfRow({ kind: 'kl' }, row, target, reference)).toBeCloseTo(0.20808652345242942, 13);
+  });
+
+  // Hanna, Liu and Variengien 2023, greater-than: the right years' probabilities minus the others'. PyTorch, float64.
+  it('sums the probabilities of all right answers and takes the foils’ off', () => {
+    const sum = metricOfRow({ kind: 'prob-sum-difference' }, row, { ...target, also: [4] });
+    const prob = (answer: number) => metricOfRow({ kind: 'prob' }, row, { ...target, answer });
+    expect(sum).toBeCloseTo(0.5334289684952541, 14);
+    expect(sum).toBeCloseTo(prob(2) + prob(4) - prob(0) - prob(1) - prob(5), 14);
+    const everything = { ...target, foils: [0, 1], also: [3, 4, 5] };
+    expect(metricOfRow({ kind: 'prob-sum-difference' }, row, everything)).toBeCloseTo(1 - 2 * (prob(0) + prob(1)), 14);
   });
 
   it('counts only the entries above the answer as its rank', () => {

@@ -17,7 +17,7 @@ const metric: Schema = {
         kind: {
           enum: metricKinds,
           description:
-            'logit-difference (answer minus foils, logits), log-prob (nats), prob, cross-entropy (nats), kl (to the clean run, nats), rank (0 = first choice).',
+            'logit-difference (answer minus foils, logits), log-prob (nats), prob, prob-sum-difference (right answers minus foils), cross-entropy (nats), kl (to the clean run, nats), rank (0 = first choice).',
         },
         foil: {
           enum: ['one', 'mean', 'max'],
