@@ -94,6 +94,15 @@ describe.each(Object.entries(SHAPES))('interventions in %s', (_, config) => {
     }
   });
 
+  it('moves with all heads of a layer what attn_out moves', async () => {
+    const from = { run: 'other' } as const;
+    const expected = await logits([{ kind: 'patch', at: { hook: 'blocks.1.hook_attn_out' }, from }]);
+    for (const hook of ['blocks.1.attn.hook_z', 'blocks.1.attn.hook_result']) {
+      expect(distance(await logits([{ kind: 'patch', at: { hook }, from }]), expected), hook).toBeLessThan(1e-5);
+    }
+    expect(distance(expected, await plain())).toBeGreaterThan(1e-3);
+  });
+
   it('reads what an intervention leaves', async () => {
     const hooks = HOOKS.filter((hook) => hook.startsWith('blocks.1.') || !hook.startsWith('blocks.'));
     for (const hook of hooks) {
