@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { directionFromJson } from '../core/tasks/steerDirection.ts';
 import { MechanistError } from '../shared/errors.ts';
 import { share, signed, visibleToken } from '../shared/format.ts';
 import type { SteerDirection, SteerDocument } from '../shared/steerDocument.ts';
@@ -12,26 +13,18 @@ const SHOWN_TOKENS = 4;
 
 async function readDirection(direction: SteerCommand['direction'], cwd: string): Promise<SteerDirection> {
   if (direction.kind !== 'file') return direction;
-  const wrong = (why: string) => new MechanistError('bad-input', `${direction.file} is no direction: ${why}`);
-  const text = await readFile(resolve(cwd, direction.file), 'utf8').catch((error: Error) => {
-    throw wrong(error.message);
+  const { file } = direction;
+  const text = await readFile(resolve(cwd, file), 'utf8').catch((error: Error) => {
+    throw new MechanistError('bad-input', `${file} is no direction: ${error.message}`);
   });
-  let values: unknown;
-  try {
-    values = JSON.parse(text);
-  } catch (error) {
-    throw wrong((error as Error).message);
-  }
-  if (!Array.isArray(values) || !values.every((value) => typeof value === 'number')) {
-    throw wrong('it is a JSON list of numbers, one for each dimension.');
-  }
-  return { kind: 'vector', values };
+  return directionFromJson(text, file);
 }
 
 function steerText({ metric, intervention, provenance, clean, steered }: SteerDocument): string {
-  const row = (name: string, { value, next }: SteerDocument['clean']) => [
+  const row = (name: string, { value, kl, next }: SteerDocument['clean']) => [
     name,
     signed(value),
+    signed(kl),
     next
       .slice(0, SHOWN_TOKENS)
       .map(({ text, logprob }) => `${visibleToken(text)} ${share(Math.exp(logprob))}`)
@@ -45,6 +38,7 @@ function steerText({ metric, intervention, provenance, clean, steered }: SteerDo
       [
         { title: 'factor', align: 'right' },
         { title: metric.unit, align: 'right' },
+        { title: 'KL, nats', align: 'right' },
         { title: 'next', align: 'left' },
       ],
       [row('none', clean), ...steered.map((one) => row(String(one.factor), one))],

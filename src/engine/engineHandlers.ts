@@ -73,6 +73,7 @@ export function createEngineHandlers(parts: EngineParts): Handlers<EngineRequest
       return await turns.withModel(model, context, (engine) => engine.checkTerms(terms));
     },
     trace: (request, context) => turns.withModel(request.model, context, (engine, job) => engine.trace(request, job)),
+    steer: (request, context) => turns.withModel(request.model, context, (engine, job) => engine.steer(request, job)),
     lens: ({ request, positions }, context) =>
       turns.withModel(request.model, context, (engine, job) => engine.lens(request, positions, job)),
     head: ({ request, ...head }, context) =>

@@ -13,6 +13,7 @@ import { ModelDirectory } from './modelDirectory.ts';
 import { PromptSessions } from './promptLanguage/promptSessions.ts';
 import { registerPromptLanguage } from './promptLanguage/registerPromptLanguage.ts';
 import type { FiguresPanel } from './results/figuresPanel.ts';
+import { SteerPanels } from './results/steerPanels.ts';
 import { Messages } from './runWithProgress.ts';
 import { readEngineSettings } from './settings.ts';
 import { TracePanels } from './trace/tracePanels.ts';
@@ -23,7 +24,7 @@ export interface MechanistApi {
   enginePid(): number | undefined;
   /** Heat-map panels and result editors that are open: what they show, and what their pages may ask. */
   gridPanels(): readonly Pick<GridPanel, 'model' | 'receive'>[];
-  /** Editors of results that are no heat-maps: what they show. */
+  /** Panels and editors of results that are no heat-maps: what they show. */
   figuresPanels(): readonly Pick<FiguresPanel, 'state' | 'receive'>[];
 }
 
@@ -52,6 +53,7 @@ export function activate(context: vscode.ExtensionContext): MechanistApi {
   const documents = new ExperimentDocuments(context.extensionPath);
   const results = new StepResults(documents);
   const runs = new ExperimentRuns(engine, documents, results, messages);
+  const steering = new SteerPanels(panelContext);
   context.subscriptions.push(
     output,
     engine,
@@ -64,7 +66,16 @@ export function activate(context: vscode.ExtensionContext): MechanistApi {
     new ResultEditor(panelContext),
     registerPromptLanguage(sessions, models),
     registerExperimentLanguage(documents, results, runs, models),
-    registerCommands({ engine, models, sessions, panels, grids, messages, experiments: { documents, results, runs } }),
+    registerCommands({
+      engine,
+      models,
+      sessions,
+      panels,
+      grids,
+      steering,
+      messages,
+      experiments: { documents, results, runs },
+    }),
     vscode.workspace.onDidChangeConfiguration((event) => {
       const needsNewEngine = ['mechanist.engine', 'mechanist.cacheFolder'];
       if (!needsNewEngine.some((id) => event.affectsConfiguration(id))) return;

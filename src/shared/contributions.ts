@@ -1,6 +1,7 @@
 import type { AblateRequest, GridDocument, PatchRequest, PathPatchRequest } from './gridDocument.ts';
 import type { GridPlace } from './gridPanelProtocol.ts';
 import type { MetricSpec } from './metric.ts';
+import type { SteerDirection } from './steerDocument.ts';
 import type { AttributionMethod } from './traceDocument.ts';
 
 /**
@@ -10,6 +11,7 @@ import type { AttributionMethod } from './traceDocument.ts';
 export const promptLanguageId = 'mechanist-prompt';
 export const tracePanelType = 'mechanist.tracePanel';
 export const gridPanelType = 'mechanist.gridPanel';
+export const steerPanelType = 'mechanist.steerPanel';
 /** The editor of saved results, `*.mechanist.json`. */
 export const resultEditorType = 'mechanist.result';
 
@@ -69,6 +71,17 @@ export interface ExperimentTarget {
   readonly action?: 'run' | 'again' | 'cancel' | 'open' | 'openEvaluation' | 'openCircuit';
 }
 
+/** What a steering is started with. What is left out is asked. */
+export interface SteerTarget extends PromptTarget {
+  readonly answer?: string;
+  readonly direction?: SteerDirection;
+  /** Name of a hook point. */
+  readonly hook?: string;
+  /** 0-based, negative from the end; `all`: every position. */
+  readonly positions?: readonly number[] | 'all';
+  readonly factors?: readonly number[];
+}
+
 /** Command id → what it is given; undefined where it acts on the active editor when called from the palette. */
 export interface Commands {
   'mechanist.tracePrompt': PromptTarget | undefined;
@@ -76,6 +89,7 @@ export interface Commands {
   'mechanist.patch': PatchTarget | undefined;
   'mechanist.patchPaths': PathPatchTarget | undefined;
   'mechanist.runExperiment': ExperimentTarget | undefined;
+  'mechanist.steer': SteerTarget | undefined;
   'mechanist.changeObservable': PromptTarget | undefined;
   'mechanist.changeMethod': PromptTarget | undefined;
   'mechanist.addModel': undefined;
@@ -97,6 +111,7 @@ export const commandTitles: Readonly<Record<CommandId, string>> = {
   'mechanist.patch': 'Patch Activations',
   'mechanist.patchPaths': 'Patch Paths',
   'mechanist.runExperiment': 'Run Experiment',
+  'mechanist.steer': 'Steer',
   'mechanist.changeObservable': 'Change Observable',
   'mechanist.changeMethod': 'Change Method',
   'mechanist.addModel': 'Add Model',

@@ -1,6 +1,7 @@
 import type { ExperimentOutcome } from './experimentRun.ts';
 import type { GridDocument, GridRequest } from './gridDocument.ts';
 import type { ModelInfo, ModelListing, VerifyReport } from './modelInfo.ts';
+import type { SteerDocument, SteerRequest } from './steerDocument.ts';
 import type { AttributionMethod, HeadDetail, LensTable, TraceDocument } from './traceDocument.ts';
 
 /** Token text → weight, as a person writes it: `{" she": 1, " he": -1}`. */
@@ -55,6 +56,8 @@ export interface EngineRequests {
    * what they brought. `resume` is such a partial document: its cells are not run again.
    */
   grid: { params: { request: GridRequest; token: string; resume?: GridDocument }; result: GridDocument };
+  /** Adds a direction inside the model, once for each factor. Progress by factor. */
+  steer: { params: SteerRequest; result: SteerDocument };
   /**
    * Runs the steps of an experiment file, or goes on with them; results and finished cells are written beside it. While it
    * runs, `experiment.progress` and `experiment.step` (see `ExperimentNotifications`) carry `token`.

@@ -47,6 +47,8 @@ export interface BarPicture extends FigureBase {
 export interface CurvePicture extends FigureBase {
   readonly type: 'curve';
   readonly x: { readonly name: string; readonly labels: readonly string[] };
+  /** Step of the unchanged model: a line across the plot. */
+  readonly origin?: number;
   readonly series: readonly {
     readonly name: string;
     readonly points: readonly (Estimate | null)[];

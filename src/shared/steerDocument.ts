@@ -38,10 +38,17 @@ export interface SteerDocument {
   readonly request: SteerRequest;
   readonly metric: { readonly spec: MetricSpec; readonly label: string; readonly unit: string };
   readonly item: GridItem;
-  readonly clean: { readonly value: number; readonly next: readonly NextToken[] };
-  readonly steered: readonly {
-    readonly factor: number;
-    readonly value: number;
-    readonly next: readonly NextToken[];
-  }[];
+  readonly clean: SteerOutputs;
+  readonly steered: readonly ({ readonly factor: number } & SteerOutputs)[];
+  readonly cost: { readonly forwardPasses: number; readonly seconds: number };
+}
+
+/** What comes out of one run. */
+export interface SteerOutputs {
+  /** The metric. */
+  readonly value: number;
+  /** KL(clean run ‖ this run) of the next token where the answer is read, in nats. */
+  readonly kl: number;
+  /** Likeliest next tokens after the whole prompt. */
+  readonly next: readonly NextToken[];
 }

@@ -1,7 +1,6 @@
 import { MechanistError } from '../../shared/errors.ts';
 import type { MetricSpec } from '../../shared/metric.ts';
-import type { SteerDocument, SteerRequest } from '../../shared/steerDocument.ts';
-import type { NextToken } from '../../shared/traceDocument.ts';
+import type { SteerDocument, SteerOutputs, SteerRequest } from '../../shared/steerDocument.ts';
 import { hookName, parseHookPoint } from '../engine/hookPoints.ts';
 import type { ModelRunner } from '../engine/modelRunner.ts';
 import { describeMetric, resolveGridRequest, type SweepItem } from '../tasks/gridRequest.ts';
@@ -68,11 +67,6 @@ function scaled(direction: Float64Array, unit: boolean): number[] {
   return Array.from(direction, (value) => (unit ? value / norm : value));
 }
 
-interface Outputs {
-  readonly value: number;
-  readonly next: readonly NextToken[];
-}
-
 /** Metric and next tokens from the logits of every position `[pos, d_vocab]`. */
 function outputs(
   { model }: AnalysisContext,
@@ -81,10 +75,10 @@ function outputs(
   logits: Float32Array,
   clean: Float32Array,
   top: number,
-): Outputs {
+): SteerOutputs {
   const { dVocab } = model.config;
   const rowOf = (all: Float32Array) => (position: number) => all.subarray(position * dVocab, (position + 1) * dVocab);
-  const { value } = metricOfItem(metric, rowOf(logits), item.targets, rowOf(clean));
+  const score = (spec: MetricSpec) => metricOfItem(spec, rowOf(logits), item.targets, rowOf(clean)).value;
   const last = rowOf(logits)(item.ids.length - 1);
   const order = Array.from(last.keys()).sort((a, b) => last[b] - last[a]);
   const max = last[order[0]];
@@ -92,7 +86,7 @@ function outputs(
   const next = order
     .slice(0, top)
     .map((id) => ({ id, text: model.tokenizer.tokenText(id), logit: last[id], logprob: last[id] - total }));
-  return { value, next };
+  return { value: score(metric), kl: score({ kind: 'kl' }), next };
 }
 
 async function logitsOf(
@@ -117,6 +111,7 @@ async function logitsOf(
  */
 export async function steer(context: AnalysisContext, request: SteerRequest): Promise<SteerDocument> {
   const { model, runner, onProgress } = context;
+  const started = performance.now();
   const { items, metric, warnings } = resolveGridRequest(
     {
       ...{ analysis: 'ablate', sites: 'heads', mode: 'zero', model: request.model, prompts: [request.prompt] },
@@ -150,5 +145,9 @@ export async function steer(context: AnalysisContext, request: SteerRequest): Pr
     item: item.shown,
     clean: outputs(context, item, metric, clean, clean, top),
     steered,
+    cost: {
+      forwardPasses: 1 + request.factors.length + (request.direction.kind === 'prompts' ? 2 : 0),
+      seconds: (performance.now() - started) / 1000,
+    },
   };
 }

@@ -10,6 +10,7 @@ import type { GridPanels } from '../grid/gridPanels.ts';
 import type { ModelDirectory } from '../modelDirectory.ts';
 import type { PromptSession } from '../promptLanguage/promptSession.ts';
 import type { PromptSessions } from '../promptLanguage/promptSessions.ts';
+import type { SteerPanels } from '../results/steerPanels.ts';
 import type { Messages } from '../runWithProgress.ts';
 import type { TracePanels } from '../trace/tracePanels.ts';
 
@@ -25,6 +26,7 @@ export interface CommandContext {
     readonly results: StepResults;
     readonly runs: ExperimentRuns;
   };
+  readonly steering: SteerPanels;
   readonly messages: Messages;
 }
 

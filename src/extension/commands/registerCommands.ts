@@ -11,6 +11,7 @@ import { downloadModel } from './downloadModel.ts';
 import { patch } from './patch.ts';
 import { patchPaths } from './patchPaths.ts';
 import { runExperiment } from './runExperiment.ts';
+import { steer } from './steer.ts';
 import { tracePrompt } from './tracePrompt.ts';
 
 type Handler<K extends CommandId> = (context: CommandContext, argument: Commands[K]) => unknown;
@@ -21,6 +22,7 @@ const handlers: { readonly [K in CommandId]: Handler<K> } = {
   'mechanist.patch': patch,
   'mechanist.patchPaths': patchPaths,
   'mechanist.runExperiment': runExperiment,
+  'mechanist.steer': steer,
   'mechanist.changeObservable': changeObservable,
   'mechanist.changeMethod': changeMethod,
   'mechanist.addModel': addModel,

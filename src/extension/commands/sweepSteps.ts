@@ -88,7 +88,11 @@ export async function askPrompts(title: string, begun: Begun, given: SweepTarget
 }
 
 /** Which token is the answer, where the observable has several with a positive weight. */
-export async function askAnswer(title: string, begun: Begun, given: SweepTarget | undefined): Promise<string | null> {
+export async function askAnswer(
+  title: string,
+  begun: Begun,
+  given: Pick<SweepTarget, 'answer'> | undefined,
+): Promise<string | null> {
   const answers = possibleAnswers(begun.session.file);
   if (given?.answer !== undefined) return given.answer;
   if (answers.length < 2) return null;
@@ -179,7 +183,7 @@ export async function askCorrupted(
 }
 
 /** What each prompt's own trace compares, for files that name no observable. */
-async function ownScores(
+export async function ownScores(
   context: CommandContext,
   begun: Begun,
   prompts: 'all' | number,

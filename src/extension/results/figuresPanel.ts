@@ -4,14 +4,14 @@ import type { Messages } from '../runWithProgress.ts';
 import { panelHtml, panelRoots } from '../trace/panelHtml.ts';
 import { saveExport } from '../trace/saveExport.ts';
 
-interface FiguresContext {
+export interface FiguresContext {
   readonly extensionUri: vscode.Uri;
   readonly messages: Messages;
   /** Every panel of this kind that is open, in the order of opening. */
   readonly openFigures: Set<FiguresPanel>;
 }
 
-/** A webview that shows the result of an experiment's step; the file is its only source. */
+/** A webview that shows figures: those of a result's file, or of a run. */
 export class FiguresPanel {
   readonly #context: FiguresContext;
   readonly #panel: vscode.WebviewPanel;

@@ -129,6 +129,13 @@ function EndLabels({ frame, room }: { frame: Frame; room: number }): VNode {
   );
 }
 
+/** The step of the unchanged model. */
+function Origin({ theme, picture, plot, x }: Frame): VNode | null {
+  const { origin } = picture;
+  if (origin === undefined || origin < 0 || origin >= picture.x.labels.length) return null;
+  return <line x1={x(origin)} x2={x(origin)} y1={plot.top} y2={plot.bottom} stroke={theme.palette.secondary} />;
+}
+
 function StepLabels({ theme, picture, plot, x }: Frame): VNode {
   const { labels } = picture.x;
   const slot = (plot.right - plot.left) / Math.max(1, labels.length - 1);
@@ -181,6 +188,7 @@ export function curveDrawing(theme: Theme, picture: CurvePicture, width: number)
     <g>
       <ValueLines theme={theme} scale={y} plot={plot} axis="y" />
       <Bands {...frame} />
+      <Origin {...frame} />
       {picture.series.map((series, i) => (
         <Line key={series.name} frame={frame} series={series} index={i} />
       ))}

@@ -62,5 +62,9 @@ describe.each(['gpt2', 'llama'])('tokens and steering in %s', (name) => {
     const [alone] = (await engine.steer({ ...base, factors: [3] })).steered;
     expect(alone.value).toBe(several.steered[1].value);
     expect(alone.value).not.toBe(several.clean.value);
+    expect(several.clean.kl).toBe(0);
+    const byMetric = await engine.steer({ ...base, metric: { kind: 'kl' }, factors: [3] });
+    expect(alone.kl).toBeGreaterThan(0);
+    expect(byMetric.steered[0].value).toBe(alone.kl);
   });
 });
