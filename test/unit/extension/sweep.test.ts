@@ -14,6 +14,7 @@ import {
   sweepRequest,
   unlikeLengths,
 } from '../../../src/extension/grid/sweep.ts';
+import { metricKinds } from '../../../src/shared/metric.ts';
 import type { ModelInfo } from '../../../src/shared/modelInfo.ts';
 
 const heads: SweepKind = { analysis: 'ablate', sites: 'heads', mode: 'zero' };
@@ -115,7 +116,7 @@ describe('metrics to choose from', () => {
 
   it('begin with what is measured when nobody says', () => {
     expect(metricChoices(exact)[0]).toMatchObject({ label: 'Logit difference', spec: null, refusal: null });
-    expect(labels(exact)).toHaveLength(6);
+    expect(labels(exact)).toHaveLength(metricKinds.length);
     const several = metricChoices({ ...exact, foils: 3 });
     expect(several[0]).toMatchObject({ label: 'Logit difference, mean of the foils', spec: null });
     expect(several[1].spec).toEqual({ kind: 'logit-difference', foil: 'max' });
@@ -139,7 +140,7 @@ describe('metrics to choose from', () => {
 
   it('are all normalised where a share is wanted', () => {
     const shares = metricChoices({ ...exact, normalize: 'noising' });
-    expect(shares.map(({ spec }) => spec?.normalize)).toEqual(new Array(6).fill('noising'));
+    expect(shares.map(({ spec }) => spec?.normalize)).toEqual(metricKinds.map(() => 'noising'));
     expect(shares[0].spec).toEqual({ kind: 'logit-difference', foil: 'one', normalize: 'noising' });
   });
 
