@@ -58,14 +58,25 @@ export async function resampleValues(
   chunk: Chunk,
   corruption: string,
   context: RunContext,
-): Promise<LayerValues[]> {
+): Promise<StandIns> {
   const tokens = chunk.items.map((item) => tokensOf(task.items[item], corruption));
-  const run = await recorded(runner, tokens, context);
-  return Array.from({ length: runner.config.nLayers }, (_, layer) => ({
-    count: chunk.items.length,
-    z: run.at(layer, 'attn.hook_z'),
-    mlp: run.at(layer, 'hook_mlp_out'),
-  }));
+  const [run, count] = [await recorded(runner, tokens, context), chunk.items.length];
+  return {
+    embedding: { count, data: await embedRows(runner, tokens) },
+    layer: (layer) => ({ count, z: run.at(layer, 'attn.hook_z'), mlp: run.at(layer, 'hook_mlp_out') }),
+  };
+}
+
+/** Embedded prompts: token and position embedding, `[items, pos, d_model]`. */
+export async function embedRows(runner: ModelRunner, tokens: readonly Int32Array[]): Promise<Float32Array> {
+  const { tokens: embedded, positions } = await runner.embed(tokens);
+  return positions === null ? embedded : embedded.map((value, i) => value + positions[i]);
+}
+
+/** What stands in for everything a model writes; the embedding's `[count, pos, d_model]` is for circuits of edges. */
+export interface StandIns {
+  readonly embedding: { readonly count: number; readonly data: Float32Array };
+  layer(layer: number): LayerValues;
 }
 
 /** Adds `[items, pos, width]` to sums `[pos, width]`. */
@@ -77,8 +88,9 @@ function addRows(sums: Float64Array, data: Float32Array, items: number): void {
 }
 
 /**
- * Means over all rows that reach a position, at each position, by layer; zeros for `zero`. Cost: one forward pass of the
- * data for means. Rows count whatever their length, so that templates of unlike length are mixed where they overlap.
+ * Means over all rows that reach a position, at each position; zeros for `zero`. Cost: one forward pass of the data for means.
+ * Rows count whatever their length, so that templates of unlike length are mixed where they overlap.
+ * @returns what stands in for rows of `count` tokens
  */
 export async function sharedValues(
   runner: ModelRunner,
@@ -86,33 +98,33 @@ export async function sharedValues(
   chunks: readonly Chunk[],
   ablation: Exclude<AblationValue, { kind: 'resample' }>,
   context: RunContext,
-): Promise<(layer: number, count: number) => LayerValues> {
+): Promise<(count: number) => StandIns> {
   const { nLayers, nHeads, dHead, dModel } = runner.config;
   const longest = Math.max(...chunks.map(({ count }) => count));
-  const widths = { z: nHeads * dHead, mlp: dModel };
-  const sums = Array.from({ length: nLayers }, () => ({
-    z: new Float64Array(longest * widths.z),
-    mlp: new Float64Array(longest * widths.mlp),
-  }));
+  const sums = {
+    embedding: new Float64Array(longest * dModel),
+    z: Array.from({ length: nLayers }, () => new Float64Array(longest * nHeads * dHead)),
+    mlp: Array.from({ length: nLayers }, () => new Float64Array(longest * dModel)),
+  };
   const rows = new Float64Array(longest);
-  if (ablation.kind === 'mean') {
-    for (const chunk of chunks) {
-      throwIfCancelled(context.signal);
-      const tokens = chunk.items.map((item) => tokensOf(task.items[item], ablation.corruption));
-      const run = await recorded(runner, tokens, context);
-      for (let position = 0; position < chunk.count; position += 1) rows[position] += chunk.items.length;
-      sums.forEach(({ z, mlp }, layer) => {
-        addRows(z, run.at(layer, 'attn.hook_z'), chunk.items.length);
-        addRows(mlp, run.at(layer, 'hook_mlp_out'), chunk.items.length);
-      });
+  for (const chunk of ablation.kind === 'mean' ? chunks : []) {
+    throwIfCancelled(context.signal);
+    const corruption = ablation.kind === 'mean' ? ablation.corruption : undefined;
+    const tokens = chunk.items.map((item) => tokensOf(task.items[item], corruption));
+    const run = await recorded(runner, tokens, context);
+    for (let position = 0; position < chunk.count; position += 1) rows[position] += chunk.items.length;
+    addRows(sums.embedding, await embedRows(runner, tokens), chunk.items.length);
+    for (let layer = 0; layer < nLayers; layer += 1) {
+      addRows(sums.z[layer], run.at(layer, 'attn.hook_z'), chunk.items.length);
+      addRows(sums.mlp[layer], run.at(layer, 'hook_mlp_out'), chunk.items.length);
     }
   }
-  const mean = (sum: Float64Array, width: number) =>
-    Float32Array.from(sum, (value, i) => value / Math.max(1, rows[Math.floor(i / width)]));
-  const means = sums.map(({ z, mlp }) => ({ z: mean(z, widths.z), mlp: mean(mlp, widths.mlp) }));
-  return (layer, count) => ({
-    count: 1,
-    z: means[layer].z.subarray(0, count * widths.z),
-    mlp: means[layer].mlp.subarray(0, count * widths.mlp),
+  const mean = (sum: Float64Array) =>
+    Float32Array.from(sum, (value, i) => value / Math.max(1, rows[Math.floor((i * longest) / sum.length)]));
+  const [embedding, z, mlp] = [mean(sums.embedding), sums.z.map(mean), sums.mlp.map(mean)];
+  const first = (data: Float32Array, count: number) => data.subarray(0, (data.length / longest) * count);
+  return (count) => ({
+    embedding: { count: 1, data: first(embedding, count) },
+    layer: (layer) => ({ count: 1, z: first(z[layer], count), mlp: first(mlp[layer], count) }),
   });
 }

@@ -5,6 +5,9 @@ import type { TaskSet } from '../../shared/taskSet.ts';
 import type { ModelRunner } from '../engine/modelRunner.ts';
 import type { ClimbContext } from '../engine/sweeps/climb.ts';
 import { CircuitMetric, type Scores } from './circuitMetric.ts';
+import { EdgeGraph } from './edgeGraph.ts';
+import { EdgeScorer } from './edgeScorer.ts';
+import { EdgeSpace } from './edgeSpace.ts';
 import { type Columns, columnsOf, correctColumns, RowBootstrap } from './estimates.ts';
 import { NodeScorer } from './nodeScorer.ts';
 import { NodeSpace } from './nodeSpace.ts';
@@ -58,10 +61,14 @@ export class CircuitEvaluator {
     const { scope, ablation, memoryBytes, seed } = options;
     if (task.items.length === 0) throw new MechanistError('bad-input', 'The dataset has no rows that can be run.');
     const metric = await CircuitMetric.create(runner, options.metric, task);
-    if (scope === 'edges') throw new MechanistError('bad-input', 'Circuits of edges cannot be evaluated yet.');
-    const space = new NodeSpace(runner.config, scope);
+    const bootstrap = new RowBootstrap(task.items.length, seed);
+    if (scope === 'edges') {
+      const graph = new EdgeGraph(runner.config);
+      const scorer = await EdgeScorer.create(runner, task, metric, graph, { ablation, memoryBytes }, context);
+      return new CircuitEvaluator(task, options, new EdgeSpace(graph), bootstrap, scorer);
+    }
     const scorer = await NodeScorer.create(runner, task, metric, { ablation, scope, memoryBytes }, context);
-    return new CircuitEvaluator(task, options, space, new RowBootstrap(task.items.length, seed), scorer);
+    return new CircuitEvaluator(task, options, new NodeSpace(runner.config, scope), bootstrap, scorer);
   }
 
   /** Forward passes of the whole data so far. */

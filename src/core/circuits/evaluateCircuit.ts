@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { ByAnswer, CircuitEvaluation, CircuitFile } from '../../shared/circuit.ts';
-import type { MetricSpec } from '../../shared/metric.ts';
 import type { Provenance } from '../../shared/traceDocument.ts';
 import type { AnalysisContext } from '../analyses/analysisContext.ts';
 import type { ClimbContext } from '../engine/sweeps/climb.ts';
+import { metricWords } from '../tasks/metrics.ts';
 import type { CircuitEvaluator } from './circuitEvaluator.ts';
 import { ablationWords } from './circuitFile.ts';
 import { type Columns, columnsOf, correctColumns } from './estimates.ts';
@@ -35,26 +35,6 @@ export const EVALUATION_DEFAULTS: Omit<EvaluationOptions, 'seed'> = {
   randomSets: 10,
   greedySetSize: 4,
 };
-
-/** How the metric is called and counted. */
-function metricName(metric: MetricSpec): { readonly label: string; readonly unit: string } {
-  switch (metric.kind) {
-    case 'logit-difference':
-      return { label: `logit difference (${metric.foil} foil)`, unit: 'logits' };
-    case 'log-prob':
-      return { label: 'ln p(answer)', unit: 'nats' };
-    case 'prob':
-      return { label: 'p(answer)', unit: 'probability' };
-    case 'prob-sum-difference':
-      return { label: 'Σ p(right answers) − Σ p(foils)', unit: 'probability' };
-    case 'cross-entropy':
-      return { label: '−ln p(answer)', unit: 'nats' };
-    case 'kl':
-      return { label: 'KL(clean ‖ run)', unit: 'nats' };
-    case 'rank':
-      return { label: 'rank of the answer', unit: 'entries' };
-  }
-}
 
 /** What an evaluation is made of. Equal questions to equal weights have equal hashes. */
 export function circuitProvenance(
@@ -124,7 +104,12 @@ export function assembleEvaluation(
   const [fullMeans, emptyMeans] = [means(full), means(empty)];
   const share = (scores: MeanScores) => faithfulnessOf(scores, fullMeans, emptyMeans);
   return {
-    ...{ schemaVersion: 1, kind: 'circuit-evaluation', circuit, metric: metricName(options.metric) },
+    ...{
+      schemaVersion: 1,
+      kind: 'circuit-evaluation',
+      circuit,
+      metric: metricWords({ ...options.metric, normalize: undefined }),
+    },
     ...{ answerNames: task.answerNames, n: task.items.length, full: fullMeans, empty: emptyMeans },
     inCircuit: means(own),
     complement: means(rest),

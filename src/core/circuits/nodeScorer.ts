@@ -4,8 +4,9 @@ import type { TaskItem, TaskSet } from '../../shared/taskSet.ts';
 import type { ModelRunner } from '../engine/modelRunner.ts';
 import { BaseRun } from '../engine/sweeps/baseRun.ts';
 import type { ClimbContext } from '../engine/sweeps/climb.ts';
-import { type LayerMask, type LayerValues, type MaskBase, MaskedStack } from '../engine/sweeps/maskedStack.ts';
-import { type Chunk, chunksOf, resampleValues, sharedValues, tokensOf } from './ablationValues.ts';
+import { type LayerMask, type MaskBase, MaskedStack } from '../engine/sweeps/maskedStack.ts';
+import { type Chunk, chunksOf, resampleValues, type StandIns, sharedValues, tokensOf } from './ablationValues.ts';
+import { ChunkCache } from './chunkCache.ts';
 import { type CircuitMetric, emptyScores, type Scores } from './circuitMetric.ts';
 import type { Scorer, Selection } from './selection.ts';
 
@@ -41,8 +42,8 @@ function placesOf(item: TaskItem, names: readonly string[]): number[] {
 export class NodeScorer implements Scorer {
   private readonly stack: MaskedStack;
   private readonly chunks: readonly Chunk[];
-  private readonly bases = new Map<Chunk, Promise<MaskBase>>();
-  private shared: ((layer: number, count: number) => LayerValues) | null = null;
+  private readonly bases: ChunkCache<MaskBase>;
+  private shared: ((count: number) => StandIns) | null = null;
   private basePositions = 0;
   private readonly positions: number;
 
@@ -56,6 +57,8 @@ export class NodeScorer implements Scorer {
     this.chunks = chunksOf(task, (count) =>
       Math.min(MAX_ITEMS, Math.floor(options.memoryBytes / 4 / this.bytesOf(count))),
     );
+    const bytesOf = (count: number) => this.bytesOf(count);
+    this.bases = new ChunkCache((chunk, signal) => this.run(chunk, signal), bytesOf, options.memoryBytes / 2);
     this.positions = task.items.reduce((sum, { ids }) => sum + ids.length, 0);
   }
 
@@ -72,7 +75,7 @@ export class NodeScorer implements Scorer {
       scorer.shared = await sharedValues(runner, task, scorer.chunks, ablation, context);
       if (ablation.kind === 'mean') scorer.basePositions += scorer.positions;
     }
-    for (const chunk of scorer.chunks) await scorer.base(chunk, context);
+    for (const chunk of scorer.chunks) await scorer.bases.get(chunk, context.signal);
     return scorer;
   }
 
@@ -88,35 +91,20 @@ export class NodeScorer implements Scorer {
     return 4 * count * ((nLayers + 1) * dModel + nLayers * own);
   }
 
-  /** The clean run of a chunk; the oldest ones are dropped when they outgrow half the memory. */
-  private base(chunk: Chunk, context: ClimbContext): Promise<MaskBase> {
-    const known = this.bases.get(chunk);
-    if (known !== undefined) return known;
-    const bytes = (one: Chunk) => one.items.length * this.bytesOf(one.count);
-    let held = [...this.bases.keys()].reduce((sum, one) => sum + bytes(one), bytes(chunk));
-    for (const oldest of [...this.bases.keys()]) {
-      if (held <= this.options.memoryBytes / 2) break;
-      held -= bytes(oldest);
-      this.bases.delete(oldest);
-    }
-    const base = this.run(chunk, context);
-    this.bases.set(chunk, base);
-    base.catch(() => this.bases.delete(chunk));
-    return base;
-  }
-
-  private async run(chunk: Chunk, context: ClimbContext): Promise<MaskBase> {
+  private async run(chunk: Chunk, signal: AbortSignal | undefined): Promise<MaskBase> {
+    const context = { signal };
     const { runner, task, shared } = this;
     const { ablation } = this.options;
     const tokens = chunk.items.map((item) => tokensOf(task.items[item], undefined));
     const clean = await BaseRun.run(runner, tokens, { hooks: [], keysValues: false, residuals: true }, context);
     this.basePositions += chunk.items.length * chunk.count;
-    let own: readonly LayerValues[] = [];
+    let standIns = shared?.(chunk.count) ?? null;
     if (ablation.kind === 'resample') {
-      own = await resampleValues(runner, task, chunk, ablation.corruption, context);
+      standIns = await resampleValues(runner, task, chunk, ablation.corruption, context);
       this.basePositions += chunk.items.length * chunk.count;
     }
-    const values = (layer: number) => shared?.(layer, chunk.count) ?? own[layer];
+    if (standIns === null) throw new Error('What stands in was not made.');
+    const { layer: values } = standIns;
     const base = { items: chunk.items.length, count: chunk.count, residual: (l: number) => clean.residual(l), values };
     if (this.metric.needsReference) {
       const masks = [this.masks(chunk, { keep: new Uint8Array(runner.config.nLayers * this.stride).fill(1) })];
@@ -170,7 +158,7 @@ export class NodeScorer implements Scorer {
     let done = 0;
     const total = selections.length * chunks.length;
     for (const chunk of chunks) {
-      const base = await this.base(chunk, context);
+      const base = await this.bases.get(chunk, context.signal);
       const perCircuit = 12 * chunk.items.length * chunk.count * this.runner.config.dModel;
       const step = Math.max(1, Math.floor(this.options.memoryBytes / 4 / perCircuit));
       for (let first = 0; first < order.length; first += step) {

@@ -26,9 +26,13 @@ export class NodeSpace implements SelectionSpace {
     return this.scope === 'heads+mlps' || !this.isMlp(index);
   }
 
+  place(index: number): { readonly layer: number; readonly mlp: boolean } {
+    return { layer: Math.floor(index / this.stride), mlp: this.isMlp(index) };
+  }
+
   name(index: number): NodeName {
-    const layer = Math.floor(index / this.stride);
-    return nodeName(this.isMlp(index) ? { kind: 'mlp', layer } : { kind: 'head', layer, head: index % this.stride });
+    const { layer, mlp } = this.place(index);
+    return nodeName(mlp ? { kind: 'mlp', layer } : { kind: 'head', layer, head: index % this.stride });
   }
 
   /** Index of a head or MLP; null for the ends, which are always there. @throws MechanistError `bad-input` */

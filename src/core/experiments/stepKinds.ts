@@ -1,3 +1,6 @@
+import { circuitEvaluate } from '../circuits/steps/circuitEvaluate.ts';
+import { discoverEap, discoverEapIg } from '../circuits/steps/discoverEap.ts';
+import { discoverAcdc, discoverGreedy } from '../circuits/steps/discoverPruned.ts';
 import { baseline } from './baseline.ts';
 import type { StepKind } from './stepKind.ts';
 import { attentionByRole } from './steps/attentionByRole.ts';
@@ -34,4 +37,9 @@ export const stepKinds: readonly StepKind[] = [
   anyKind(swapPositions),
   anyKind(swapBosAttention),
   anyKind(swapCombination),
+  anyKind(circuitEvaluate),
+  anyKind(discoverEap),
+  anyKind(discoverEapIg),
+  anyKind(discoverAcdc),
+  anyKind(discoverGreedy),
 ];

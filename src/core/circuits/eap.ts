@@ -1,0 +1,270 @@
+import { MechanistError } from '../../shared/errors.ts';
+import type { AnswerTarget, MetricSpec } from '../../shared/metric.ts';
+import type { TaskSet } from '../../shared/taskSet.ts';
+import { backwardOf, checkFirstOrder } from '../analyses/attributionPatch.ts';
+import type { Objective } from '../engine/backward/objective.ts';
+import type { ModelRunner } from '../engine/modelRunner.ts';
+import { BaseRun } from '../engine/sweeps/baseRun.ts';
+import type { ClimbContext } from '../engine/sweeps/climb.ts';
+import { EdgeStack } from '../engine/sweeps/edgeStack.ts';
+import { type Chunk, chunksOf, embedRows, tokensOf } from './ablationValues.ts';
+import { EdgeGraph } from './edgeGraph.ts';
+
+export interface EapOptions {
+  readonly corruption: string;
+  /** Not normalised; mean over a row's answers. */
+  readonly metric: MetricSpec;
+  /** Scores one answer of the data only. */
+  readonly answer?: string;
+  /** Steps of integrated gradients; absent: plain EAP, the gradient of the clean run. */
+  readonly steps?: number;
+  readonly memoryBytes: number;
+}
+
+export interface EdgeScores {
+  readonly graph: EdgeGraph;
+  /**
+   * By edge, in units of the metric, mean over rows: what the edge does by the estimate, i.e. the metric of the clean run less
+   * that with the edge corrupted.
+   */
+  readonly scores: Float64Array;
+  readonly rows: number;
+  /**
+   * Forward passes of all rows, the backward pass counted as 2 and the products of gradients and differences by their
+   * multiplications.
+   */
+  readonly passes: number;
+}
+
+/** Bytes of a row and position that EAP holds: differences of all writers, gradients and activations. */
+function bytesPerPosition({ config }: ModelRunner, graph: EdgeGraph): number {
+  const { nLayers, nHeads, nKeyValueHeads, dHead, dModel, dMlp, mlp } = config;
+  const heads = (2 * nHeads + 2 * nKeyValueHeads) * dHead;
+  const perLayer = 2 * heads + (mlp.gated ? 2 : 1) * dMlp + 5 * dModel;
+  return 4 * ((graph.writers + graph.attentionReaders) * dModel + nLayers * perLayer);
+}
+
+/** Multiplications of the score products of one position, over those of one forward pass. */
+function productShare({ config }: ModelRunner, graph: EdgeGraph): number {
+  const { nLayers, nHeads, nKeyValueHeads, dHead, dModel, dMlp, mlp } = config;
+  const block = dModel * dHead * (2 * nHeads + 2 * nKeyValueHeads) + (mlp.gated ? 3 : 2) * dModel * dMlp;
+  const scores = graph.readers.reduce((sum, { upstream }) => sum + upstream * dModel, 0);
+  const maps = nLayers * (dModel * dHead * (2 * nHeads + 2 * nKeyValueHeads) + (mlp.gated ? 2 : 1) * dModel * dMlp);
+  return (scores + maps) / (nLayers * block);
+}
+
+/** One group of rows: what its writers add in the clean run less in the corrupted run, and the gradients' hooks. */
+class ChunkScores {
+  private readonly deltas: Float32Array;
+  private readonly size: number;
+
+  constructor(
+    private readonly runner: ModelRunner,
+    private readonly stack: EdgeStack,
+    private readonly graph: EdgeGraph,
+    private readonly chunk: Chunk,
+    private readonly scores: Float64Array,
+    private readonly context: ClimbContext,
+  ) {
+    this.size = chunk.items.length * chunk.count * runner.config.dModel;
+    this.deltas = new Float32Array(graph.writers * this.size);
+  }
+
+  private get shape() {
+    return { items: this.chunk.items.length, count: this.chunk.count };
+  }
+
+  private row(writer: number, writers = 1): Float32Array {
+    return this.deltas.subarray(writer * this.size, (writer + writers) * this.size);
+  }
+
+  /** Clean − corrupted outputs of every writer, from z, mlp_out and the embedded prompts of both runs. */
+  async difference(
+    embedded: readonly [clean: Float32Array, corrupted: Float32Array],
+    clean: (layer: number, hook: 'attn.hook_z' | 'hook_mlp_out') => Float32Array,
+    corrupted: BaseRun,
+  ): Promise<void> {
+    const { nLayers, nHeads } = this.runner.config;
+    const subtract = (into: Float32Array, a: Float32Array, b: Float32Array) => {
+      for (let i = 0; i < into.length; i += 1) into[i] = a[i] - b[i];
+    };
+    subtract(this.row(0), ...embedded);
+    for (let layer = 0; layer < nLayers; layer += 1) {
+      const first = this.graph.firstWriter(layer);
+      const standIn = { count: this.chunk.items.length, data: corrupted.at(layer, 'attn.hook_z') };
+      const z = clean(layer, 'attn.hook_z');
+      await this.stack.headDeltas(layer, { ...this.shape, z, standIn }, this.row(first, nHeads), this.context);
+      subtract(this.row(first + nHeads), clean(layer, 'hook_mlp_out'), corrupted.at(layer, 'hook_mlp_out'));
+    }
+  }
+
+  /** Adds gradient · difference of every edge, times `weight`. */
+  async add(gradients: (name: string) => Float32Array, weight: number): Promise<void> {
+    const { nLayers, mlp, parallelResidual } = this.runner.config;
+    const { graph, stack, context, shape } = this;
+    for (let layer = 0; layer < nLayers; layer += 1) {
+      const at = (hook: string) => gradients(`blocks.${layer}.${hook}`);
+      const readers = graph.readers.slice(graph.firstReader(layer), graph.firstReader(layer + 1));
+      const before = this.row(0, readers[0].upstream);
+      const attention = ['attn.hook_q', 'attn.hook_k', 'attn.hook_v'].map((hook) => at(`d ${hook}`));
+      const x = at('hook_resid_pre');
+      this.put(
+        readers[0].firstEdge,
+        await stack.attentionScores(layer, { ...shape, x, deltas: before, gradients: attention }, context),
+        weight,
+      );
+      const last = readers[readers.length - 1];
+      const pre = (mlp.gated ? ['mlp.hook_pre', 'mlp.hook_pre_linear'] : ['mlp.hook_pre']).map((hook) =>
+        at(`d ${hook}`),
+      );
+      const input = parallelResidual ? x : at('hook_resid_mid');
+      const own = { ...shape, x: input, deltas: this.row(0, last.upstream), gradients: pre };
+      this.put(last.firstEdge, await stack.mlpScores(layer, own, context), weight);
+      await context.giveWay?.();
+    }
+    this.addLogits(gradients(`blocks.${nLayers - 1}.d hook_resid_post`), weight);
+  }
+
+  private put(first: number, values: Float32Array, weight: number): void {
+    for (let i = 0; i < values.length; i += 1) this.scores[first + i] += weight * values[i];
+  }
+
+  /** The logits read at the answers only: their gradient is 0 everywhere else. */
+  private addLogits(gradient: Float32Array, weight: number): void {
+    const { dModel } = this.runner.config;
+    const { firstEdge, upstream } = this.graph.readers[this.graph.readers.length - 1];
+    const { items, count } = this.shape;
+    for (let item = 0; item < items; item += 1) {
+      for (const position of this.chunk.positions) {
+        const at = (item * count + position) * dModel;
+        for (let writer = 0; writer < upstream; writer += 1) {
+          let sum = 0;
+          const from = writer * this.size + at;
+          for (let i = 0; i < dModel; i += 1) sum += gradient[at + i] * this.deltas[from + i];
+          this.scores[firstEdge + writer] += weight * sum;
+        }
+      }
+    }
+  }
+}
+
+function objectiveOf(
+  task: TaskSet,
+  chunk: Chunk,
+  { metric, answer }: EapOptions,
+  reference: Extract<Objective, { kind: 'metric' }>['reference'],
+): Objective {
+  const targets = chunk.items.map((item): AnswerTarget[] => {
+    const own = task.items[item].answers.filter(({ name }) => answer === undefined || name === answer);
+    if (own.length > 0) return own;
+    throw new MechanistError('bad-input', `Row ${task.items[item].id} has no answer "${answer}".`, { answer });
+  });
+  return { kind: 'metric', metric, targets, reference };
+}
+
+/** Clean logits at the answers, for the divergence from the clean run. */
+async function referenceOf(runner: ModelRunner, chunk: Chunk, tokens: readonly Int32Array[], { metric }: EapOptions) {
+  if (metric.kind !== 'kl') return undefined;
+  const { data } = await runner.logits(tokens, { positions: chunk.positions });
+  const { dVocab } = runner.config;
+  return (item: number, position: number) => {
+    const at = (item * chunk.positions.length + chunk.positions.indexOf(position)) * dVocab;
+    return data.subarray(at, at + dVocab);
+  };
+}
+
+async function scoreChunk(
+  runner: ModelRunner,
+  task: TaskSet,
+  chunk: Chunk,
+  options: EapOptions,
+  into: ChunkScores,
+  context: ClimbContext,
+): Promise<void> {
+  const { config } = runner;
+  const { signal } = context;
+  const tokens = chunk.items.map((item) => tokensOf(task.items[item], undefined));
+  const others = chunk.items.map((item) => tokensOf(task.items[item], options.corruption));
+  const kept = { hooks: ['attn.hook_z', 'hook_mlp_out'] as const, keysValues: false, residuals: false };
+  const corrupted = await BaseRun.run(runner, others, kept, context);
+  const objective = objectiveOf(task, chunk, options, await referenceOf(runner, chunk, tokens, options));
+  const layers = Array.from({ length: config.nLayers }, (_, layer) => layer);
+  const named = (hooks: readonly string[]) => layers.flatMap((layer) => hooks.map((hook) => `blocks.${layer}.${hook}`));
+  const pre = config.mlp.gated ? ['mlp.hook_pre', 'mlp.hook_pre_linear'] : ['mlp.hook_pre'];
+  const inputs = config.parallelResidual ? ['hook_resid_pre'] : ['hook_resid_pre', 'hook_resid_mid'];
+  const last = `blocks.${config.nLayers - 1}.hook_resid_post`;
+  const hooks = [...named(['attn.hook_q', 'attn.hook_k', 'attn.hook_v', ...pre]), last];
+  const gradientsAt = async (residual: Float32Array | null, outputs: readonly string[]) => {
+    const activations = named([...inputs, ...outputs]);
+    const dims = [chunk.items.length, chunk.count, config.dModel];
+    const start = residual === null ? {} : { residual: { dims, data: residual } };
+    const found = await backwardOf(runner).gradients(tokens, objective, { hooks, activations, signal, ...start });
+    const at = (name: string) => {
+      const gradient = name.includes('.d ');
+      const array = gradient ? found.gradients.get(name.replace('.d ', '.')) : found.activations.get(name);
+      if (array === undefined) throw new Error(`${name} was not kept.`);
+      return array.data;
+    };
+    return at;
+  };
+  const outputs = ['attn.hook_z', 'hook_mlp_out'];
+  const embedded = [await embedRows(runner, tokens), await embedRows(runner, others)] as const;
+  const { steps } = options;
+  if (steps === undefined) {
+    const at = await gradientsAt(null, outputs);
+    await into.difference(embedded, (layer, hook) => at(`blocks.${layer}.${hook}`), corrupted);
+    await into.add(at, 1);
+    return;
+  }
+  const clean = await BaseRun.run(runner, tokens, kept, context);
+  await into.difference(embedded, (layer, hook) => clean.at(layer, hook), corrupted);
+  for (let step = 1; step <= steps; step += 1) {
+    const share = step / steps;
+    const between = embedded[1].map((value, i) => value + share * (embedded[0][i] - value));
+    await into.add(await gradientsAt(between, []), 1 / steps);
+  }
+}
+
+/**
+ * Edge attribution patching (Syed et al. 2310.10348): what corrupting each edge would do to the metric, to first order: the
+ * difference of the writer's clean and corrupted outputs times the gradient at the reader's own input. Two forward passes and
+ * one backward pass of the clean run, and the products: about half a forward pass for a model of GPT-2's shape.
+ * With `steps` EAP-IG (Hanna et al. 2403.17806, eq. 3): the gradient is the mean over runs whose embedded prompts lie k/steps,
+ * k = 1 … steps, of the way from corrupted to clean (the authors' program takes k = 0 … steps − 1). Each step costs a forward
+ * and a backward pass.
+ * @throws MechanistError `bad-input` for a metric without a gradient there, a missing corruption or answer; `cancelled`
+ */
+export async function edgeAttribution(
+  runner: ModelRunner,
+  task: TaskSet,
+  options: EapOptions,
+  context: ClimbContext = {},
+): Promise<EdgeScores> {
+  const { steps, metric, memoryBytes } = options;
+  checkFirstOrder(metric, steps === undefined ? 'clean' : 'corrupted');
+  const graph = new EdgeGraph(runner.config);
+  const stack = new EdgeStack(runner);
+  const scores = new Float64Array(graph.edges);
+  const perPosition = bytesPerPosition(runner, graph);
+  const chunks = chunksOf(task, (count) => Math.floor(memoryBytes / (perPosition * count)));
+  const total = task.items.length;
+  let done = 0;
+  try {
+    for (const chunk of chunks) {
+      const into = new ChunkScores(runner, stack, graph, chunk, scores, context);
+      await scoreChunk(runner, task, chunk, options, into, context);
+      done += chunk.items.length;
+      context.onProgress?.({ done, total, label: 'Edges' });
+    }
+  } finally {
+    await stack.release();
+  }
+  const runs = steps ?? 1;
+  const forwards = steps === undefined ? 2 : 2 + steps + (metric.kind === 'kl' ? 1 : 0);
+  return {
+    graph,
+    scores: scores.map((value) => value / total),
+    rows: total,
+    passes: forwards + runs * (2 + productShare(runner, graph)),
+  };
+}

@@ -1,0 +1,148 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { circuitToText, readCircuit } from '../../../src/core/circuits/circuitFile.ts';
+import { circuitEvaluate } from '../../../src/core/circuits/steps/circuitEvaluate.ts';
+import { discoverEap, discoverEapIg } from '../../../src/core/circuits/steps/discoverEap.ts';
+import { discoverAcdc, discoverGreedy } from '../../../src/core/circuits/steps/discoverPruned.ts';
+import { ActivationCache } from '../../../src/core/engine/activationCache.ts';
+import { ModelRunner } from '../../../src/core/engine/modelRunner.ts';
+import type { CellResult, StepContext, StepKind, StepResult } from '../../../src/core/experiments/stepKind.ts';
+import { randomModel, SHAPES } from '../../support/randomModel.ts';
+import { randomTask } from '../../support/randomTask.ts';
+
+const config = SHAPES.llama;
+const { model, remove } = randomModel(config, 6);
+const task = randomTask(
+  config,
+  Array.from({ length: 40 }, () => 6),
+  4,
+);
+const metric = { kind: 'logit-difference', foil: 'mean' } as const;
+const ablation = { kind: 'resample', corruption: 'other' } as const;
+let runner: ModelRunner;
+let context: StepContext;
+
+beforeAll(async () => {
+  runner = await ModelRunner.open(model, { threads: 1 });
+  context = {
+    ...{ model, runner, cache: new ActivationCache(runner, 1 << 20), version: 'test', task, seed: 3 },
+    ...{
+      memoryBytes: 1 << 26,
+      circuit: () => {
+        throw new Error('none');
+      },
+    },
+  };
+});
+afterAll(async () => {
+  await runner.close();
+  remove();
+});
+
+async function whole<P>(kind: StepKind<P>, params: P, of = context): Promise<StepResult> {
+  const results = new Map<string, CellResult>();
+  for (const cell of [...kind.cells(of, params)].reverse()) {
+    results.set(cell.id, JSON.parse(JSON.stringify(await kind.run(of, params, cell))));
+  }
+  return kind.assemble(of, params, results);
+}
+
+describe('steps that find circuits', () => {
+  it.each([
+    ['discover-eap', () => whole(discoverEap, { corruption: 'other', metric, edges: 20 })],
+    ['discover-eap-ig', () => whole(discoverEapIg, { corruption: 'other', metric, edges: 20, steps: 2 })],
+    [
+      'discover-acdc',
+      () =>
+        whole(
+          discoverAcdc,
+          { ablation, metric, by: 'metric', threshold: 0.05 },
+          { ...context, task: { ...task, items: task.items.slice(0, 4) } },
+        ),
+    ],
+    ['discover-greedy', () => whole(discoverGreedy, { ablation, metric, threshold: 0.02 })],
+  ])('%s leaves a circuit file that can be read and evaluated', async (_, find) => {
+    const result = await find();
+    const { circuit } = result;
+    if (circuit === undefined) throw new Error('No circuit was found.');
+    const { nLayers, nHeads, dMlp } = config;
+    const about = { label: 'random', hash: model.info.hash, nLayers, nHeads, dMlp };
+    expect(readCircuit(circuitToText(circuit), about)).toEqual({
+      circuit: JSON.parse(JSON.stringify(circuit)),
+      problems: [],
+    });
+    expect(result.pictures.map(({ type }) => type)).toEqual(['matrix', 'table']);
+    expect(Object.values(result.values).every(Number.isFinite)).toBe(true);
+    expect(result.values.nodes).toBe(circuit.nodes.length);
+    const of = { ...context, circuit: () => circuit };
+    const params = { circuit: 'found', metric, randomCircuits: 4, randomOrders: 1, randomSets: 1, greedy: false };
+    const [ends] = circuitEvaluate.cells(of, params);
+    const { evaluation } = circuitEvaluate.assemble(
+      of,
+      params,
+      new Map([[ends.id, await circuitEvaluate.run(of, params, ends)]]),
+    );
+    expect(evaluation?.inCircuit.overall.mean).not.toBe(evaluation?.empty.overall.mean);
+    expect(JSON.parse(JSON.stringify(result.pictures))).toEqual(result.pictures);
+  });
+
+  it('scores of cells are those of all rows at once, whatever their sizes', async () => {
+    const few = await whole(discoverEap, { corruption: 'other', metric, edges: 5 });
+    const cells = discoverEap.cells(context, { corruption: 'other', metric });
+    expect(cells.map(({ id }) => id)).toEqual(['rows/0', 'rows/32']);
+    const part = await whole(
+      discoverEap,
+      { corruption: 'other', metric, edges: 5 },
+      { ...context, task: { ...task, items: task.items.slice(0, 32) } },
+    );
+    const rest = await whole(
+      discoverEap,
+      { corruption: 'other', metric, edges: 5 },
+      { ...context, task: { ...task, items: task.items.slice(32) } },
+    );
+    const at = ({ pictures }: StepResult) => (pictures[0].type === 'matrix' ? (pictures[0].values[2][1] ?? 0) : 0);
+    expect(at(few)).toBeCloseTo((32 * at(part) + 8 * at(rest)) / 40, 5);
+  });
+
+  it('of one answer only', async () => {
+    const [a, b, both] = await Promise.all(
+      ['A', 'B', undefined].map((answer) => whole(discoverEap, { corruption: 'other', metric, answer, edges: 5 })),
+    );
+    const at = ({ pictures }: StepResult) => (pictures[0].type === 'matrix' ? (pictures[0].values[2][1] ?? 0) : 0);
+    expect(at(both)).toBeCloseTo((at(a) + at(b)) / 2, 5);
+    expect(at(a)).not.toBeCloseTo(at(b), 3);
+  });
+
+  it('stop at their budget and say so', async () => {
+    const result = await whole(discoverGreedy, { ablation, metric, maxPasses: 2 });
+    expect(result.warnings).toEqual(['The search stopped after 2 forward passes; what was not tried is kept.']);
+    const acdc = await whole(discoverAcdc, { ablation, metric, maxPasses: 1 });
+    expect(acdc.warnings).toHaveLength(1);
+    expect(acdc.circuit?.edges?.length).toBeGreaterThan(50);
+  });
+
+  it('refuse what does not fit', () => {
+    const eap = (own: object) => () => discoverEap.cells(context, { corruption: 'other', metric, ...own });
+    expect(eap({ corruption: 'cur' })).toThrow('There is no corruption "cur". The data have other.');
+    expect(eap({ answer: 'C' })).toThrow('There is no answer "C". The data have A, B.');
+    expect(eap({ edges: 10_000 })).toThrow(/ask for 10000 or fewer/);
+    expect(() => discoverGreedy.cells(context, { metric, ablation: { kind: 'mean', corruption: 'x' } })).toThrow(/"x"/);
+  });
+
+  it('refuse a metric without a gradient, and can be cancelled', async () => {
+    const params = { corruption: 'other', metric: { kind: 'kl' } as const };
+    const [cell] = discoverEap.cells(context, params);
+    await expect(discoverEap.run(context, params, cell)).rejects.toThrow(/0 and flat at the clean run/);
+    await expect(discoverEapIg.run(context, { ...params, steps: 2 }, cell)).resolves.toBeDefined();
+    const controller = new AbortController();
+    controller.abort();
+    const stopped = { ...context, signal: controller.signal };
+    for (const kind of [discoverEap, discoverEapIg]) {
+      await expect(kind.run(stopped, { corruption: 'other', metric }, cell)).rejects.toMatchObject({
+        code: 'cancelled',
+      });
+    }
+    for (const kind of [discoverAcdc, discoverGreedy]) {
+      await expect(kind.run(stopped, { ablation, metric }, cell)).rejects.toMatchObject({ code: 'cancelled' });
+    }
+  });
+});
