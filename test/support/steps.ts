@@ -46,7 +46,7 @@ export function matrixOf(pictures: readonly Picture[], id: string): MatrixPictur
   throw new Error(`no matrix ${id} among ${pictures.map((picture) => picture.id).join(', ')}`);
 }
 
-function taskSetOf(items: readonly TaskItem[], roles: readonly string[], name = 'test'): TaskSet {
+export function taskSetOf(items: readonly TaskItem[], roles: readonly string[], name = 'test'): TaskSet {
   return {
     name,
     items,
@@ -61,7 +61,7 @@ function taskSetOf(items: readonly TaskItem[], roles: readonly string[], name = 
 }
 
 /** Places of the acronym task: 0 BOS, 1 `The`, 2–7 words, 8 `(`, 9 and 10 letters. */
-const ACRONYM_ROLES = ['BOS', 'The', 'C1', 'T1', 'C2', 'T2', 'C3', 'T3', 'P', 'A1', 'A2'];
+export const ACRONYM_ROLES = ['BOS', 'The', 'C1', 'T1', 'C2', 'T2', 'C3', 'T3', 'P', 'A1', 'A2'];
 const LETTERS = 8;
 
 /**

@@ -55,6 +55,12 @@ function idsOfReference(context: StepContext, reference: string): readonly numbe
   }
 }
 
+/** Space alone, and bytes that are no character by themselves, belong to no other token. */
+function stemOf(text: string, id: number): string {
+  const stem = text.trim();
+  return stem === '' || stem.includes('\ufffd') ? `token ${id}` : stem;
+}
+
 /**
  * The tokens of a list, each once, ordered by their stem.
  * @throws MechanistError `bad-input`, `token-splits`; a set without a single token
@@ -76,7 +82,7 @@ export function tokensOf(context: StepContext, references: readonly (string | nu
   });
   const tokens = [...new Set(ids)].map((id) => {
     const text = model.tokenizer.tokenText(id);
-    return { id, text: visibleToken(text), stem: text.trim() };
+    return { id, text: visibleToken(text), stem: stemOf(text, id) };
   });
   if (tokens.length === 0)
     throw new MechanistError('bad-input', `${references.join(', ')}: no such token in this model.`);
