@@ -1,9 +1,10 @@
 import { MechanistError } from '../../shared/errors.ts';
 import type { BarPicture, Estimate } from '../../shared/figures.ts';
+import { signedFixed } from '../../shared/format.ts';
 import type { MetricSpec } from '../../shared/metric.ts';
 import { summarize } from '../../shared/statistics.ts';
 import type { TaskItem } from '../../shared/taskSet.ts';
-import { type LogitsRow, metricOfItem } from '../tasks/metrics.ts';
+import { type LogitsRow, metricOfItem, metricWords } from '../tasks/metrics.ts';
 import type { CellResult, StepCell, StepContext, StepKind, StepResult } from './stepKind.ts';
 
 interface BaselineParams {
@@ -14,19 +15,8 @@ interface BaselineParams {
 /** Prompts of one cell. */
 const CHUNK = 16;
 const CLEAN = 'clean';
-
-const units: Readonly<Record<MetricSpec['kind'], string>> = {
-  'logit-difference': 'logits',
-  'log-prob': 'nats',
-  prob: 'probability',
-  'prob-sum-difference': 'probability',
-  kl: 'nats',
-  'cross-entropy': 'nats',
-  rank: 'entries',
-};
-
-const metricText = (metric: MetricSpec): string =>
-  metric.kind === 'logit-difference' ? `logit difference (${metric.foil} foil)` : metric.kind;
+/** All answers together. */
+const ALL = 'all';
 
 function runsOf({ task }: StepContext, { corruptions = task.corruptions }: BaselineParams): readonly string[] {
   const unknown = corruptions.find((name) => !task.corruptions.includes(name));
@@ -129,13 +119,13 @@ function barsOf(context: StepContext, runs: readonly string[], results: Readonly
       const samples = gather(context, run, results)[what];
       const all = [
         ...task.answerNames.map((name, i) => ({ name, own: samples[i] })),
-        { name: 'all', own: samples.flat() },
+        { name: ALL, own: samples.flat() },
       ];
       const bars = all.flatMap(({ name, own }) => {
         const found = estimate(own, seed);
         if (found === null) return [];
         named[`${what === 'values' ? run : `accuracy.${run}`}.${name}`] = found.mean;
-        return [{ label: name, ...found }];
+        return name === ALL && samples.length === 1 ? [] : [{ label: name, ...found }];
       });
       return { label: run, bars };
     });
@@ -146,22 +136,24 @@ function assemble(context: StepContext, params: BaselineParams, results: Readonl
   const { task } = context;
   const runs = runsOf(context, params);
   const { scores, accuracy, named } = barsOf(context, runs, results);
-  const about = `${metricText(params.metric)} at the answers of ${task.name} · n = ${task.items.length} · no ablation`;
-  const unit = units[params.metric.kind];
+  const { normalize, ...metric } = params.metric;
+  const { label, unit } = metricWords(metric);
+  const name = label[0].toUpperCase() + label.slice(1);
+  const about = `${name} at the answers of ${task.name} · n = ${task.items.length} · no ablation`;
   const picture = (id: string, title: string, groups: BarPicture['groups'], of: string): BarPicture => ({
     ...{ type: 'bars', id, title, groups, unit: of, spread: 'interval' },
     subtitle: 'Groups: the clean run and each corruption. Bars: answers, and all of them; 95 % bootstrap interval.',
   });
-  const clean = named['clean.all'];
+  const clean = named[`${CLEAN}.${ALL}`];
   return {
-    title: clean === undefined ? 'The task by the whole model' : `The whole model scores ${clean.toFixed(2)} ${unit}`,
+    title: clean === undefined ? 'The task by the whole model' : `The whole model scores ${signedFixed(clean)} ${unit}`,
     subtitle: about,
     pictures: [
-      picture('score', `${metricText(params.metric)}, clean and corrupted`, scores, unit),
+      picture('score', `${name}, clean and corrupted`, scores, unit),
       picture('accuracy', 'Share of answers that beat every foil', accuracy, 'share'),
     ],
     values: named,
-    warnings: params.metric.normalize === undefined ? [] : ['The baseline is not normalised: it is the scale itself.'],
+    warnings: normalize === undefined ? [] : ['The baseline is not normalised: it is the scale itself.'],
     ablation: 'none',
   };
 }

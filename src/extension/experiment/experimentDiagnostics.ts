@@ -65,10 +65,10 @@ export class ExperimentDiagnostics implements vscode.Disposable, vscode.CodeActi
       const position = document.positionAt(expectation.end);
       if (!range.contains(position) || (check.note === undefined && !check.passed)) return [];
       const value = check.value === null ? 'none' : signed(check.value);
-      const text = check.note === undefined ? `✓ ${value}` : `${value}, not counted: ${check.note}`;
+      const text = check.note === undefined ? `✓ ${value}` : `${value}, not counted`;
       const hint = new vscode.InlayHint(position, text);
       hint.paddingLeft = true;
-      hint.tooltip = checkText(shown);
+      hint.tooltip = check.note === undefined ? checkText(shown) : `${checkText(shown)}; ${check.note}`;
       return [hint];
     });
   }

@@ -9,7 +9,8 @@ const MINUTE_MS = 60_000;
 
 function toCodeLens(range: vscode.Range, text: ExperimentLensText): vscode.CodeLens {
   return new vscode.CodeLens(range, {
-    title: text.title,
+    // A plain space behind an icon is not drawn.
+    title: text.title.replace(/^(\$\([\w~-]+\)) /, '$1\u00a0'),
     command: text.target === undefined ? '' : 'mechanist.runExperiment',
     ...(text.tooltip !== undefined && { tooltip: text.tooltip }),
     ...(text.target !== undefined && { arguments: [text.target] }),

@@ -58,7 +58,7 @@ async function lens(document: vscode.TextDocument, title: RegExp, nth = 0): Prom
       document.uri,
       500,
     );
-    return all.filter(({ command }) => title.test(command?.title ?? ''))[nth];
+    return all.filter(({ command }) => title.test((command?.title ?? '').replaceAll('\u00a0', ' ')))[nth];
   });
 }
 

@@ -50,7 +50,7 @@ export async function lensTitles(document: vscode.TextDocument): Promise<string[
     document.uri,
     500,
   );
-  return lenses.map((lens) => lens.command?.title ?? '');
+  return lenses.map((lens) => (lens.command?.title ?? '').replaceAll('\u00a0', ' '));
 }
 
 /** The value in the row over the first prompt, once it is there: `␣she − ␣he = +1.60 logits`. */
