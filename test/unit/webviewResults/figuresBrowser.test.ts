@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { FiguresPanelState } from '../../../src/shared/figuresPanelProtocol.ts';
+import { steerFigures } from '../../../src/shared/steerFigures.ts';
 import { makeEvaluation, makeFigures } from '../../support/figuresFixture.ts';
+import { makeSteering } from '../../support/steerFixture.ts';
 import { findings } from '../../support/webviewHarness/axe.ts';
 import { findBrowser, type Harness, startHarness } from '../../support/webviewHarness/harness.ts';
 import type { HarnessTheme } from '../../support/webviewHarness/themes.ts';
@@ -18,6 +20,7 @@ const states: Readonly<Record<string, FiguresPanelState>> = {
   partial: shown(makeFigures({ done: 0.5 })),
   'not a number': shown(makeFigures({ change: () => Number.NaN })),
   evaluation: shown(makeEvaluation()),
+  steering: shown(steerFigures(makeSteering())),
   broken: shown(makeFigures(), 'This is no result of Mechanist: it is not JSON.'),
   nothing: shown(null, 'This is no result of Mechanist: it is not JSON.'),
 };
@@ -36,7 +39,9 @@ describe.skipIf(executable === null)(`panel of an experiment's step in a browser
   test.each<HarnessTheme>(['dark', 'light', 'highContrastDark', 'highContrastLight'])(
     '%s: nothing breaks the content security policy, axe finds nothing',
     async (theme) => {
-      const { page, faults } = await open(theme, 1070, states.whole);
+      const { page, faults, send } = await open(theme, 1070, states.steering);
+      expect(await findings(page)).toEqual([]);
+      await send(states.whole);
       expect(await findings(page)).toEqual([]);
       await page.getByRole('button', { name: 'Table' }).click();
       expect(await findings(page)).toEqual([]);
