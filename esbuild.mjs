@@ -47,6 +47,7 @@ const entries = [
       trace: 'src/webview/trace/main.tsx',
       grid: 'src/webview/grid/main.tsx',
       results: 'src/webview/results/main.tsx',
+      circuit: 'src/webview/circuit/main.tsx',
     },
     outdir: 'dist/webview',
   },

@@ -3,10 +3,12 @@ import { sweepMemory } from '../core/analyses/sweepMemory.ts';
 import type { LocatedModel, ModelStore } from '../core/models/modelStore.ts';
 import { readExperiment, runOpenExperiment } from '../core/session/experiment.ts';
 import { type Job, verifyLoaded } from '../core/session/loadModel.ts';
+import type { CircuitNotifications } from '../shared/circuitRequests.ts';
 import type { EngineRequests } from '../shared/engineProtocol.ts';
 import type { ExperimentNotifications, ExperimentOutcome } from '../shared/experimentRun.ts';
 import type { GridDocument, GridNotifications } from '../shared/gridDocument.ts';
 import type { Handlers, RequestContext } from '../shared/rpc.ts';
+import { circuitHandlers } from './circuitHandlers.ts';
 import { ExperimentMessages } from './experimentMessages.ts';
 import { GridMessages } from './gridMessages.ts';
 import { ModelTurns } from './modelTurns.ts';
@@ -16,7 +18,10 @@ export interface EngineParts {
   /** Opens a model that is on this machine. */
   readonly load: (located: LocatedModel, job: Job) => Promise<AnalysisEngine>;
   /** Sends a one-way message to the editor. */
-  readonly notify: (name: keyof (GridNotifications & ExperimentNotifications), params: unknown) => void;
+  readonly notify: (
+    name: keyof (GridNotifications & ExperimentNotifications & CircuitNotifications),
+    params: unknown,
+  ) => void;
   /** Memory that is free now. */
   readonly availableBytes: () => number;
 }
@@ -58,6 +63,7 @@ export function createEngineHandlers(parts: EngineParts): Handlers<EngineRequest
   };
 
   return {
+    ...circuitHandlers(turns, notify, memoryBytes),
     grid,
     'experiment.run': experiment,
     'models.list': () => store.list(),

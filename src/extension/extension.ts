@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import * as vscode from 'vscode';
+import { CircuitEditor, type CircuitPanel } from './circuit/circuitEditor.ts';
 import { registerCommands } from './commands/registerCommands.ts';
 import { EngineClient } from './engineClient.ts';
 import { ExperimentDocuments } from './experiment/experimentDocuments.ts';
@@ -26,6 +27,8 @@ export interface MechanistApi {
   gridPanels(): readonly Pick<GridPanel, 'model' | 'receive'>[];
   /** Panels and editors of results that are no heat-maps: what they show. */
   figuresPanels(): readonly Pick<FiguresPanel, 'state' | 'receive'>[];
+  /** Circuit editors that are open. */
+  circuitPanels(): readonly Pick<CircuitPanel, 'model' | 'receive' | 'document'>[];
 }
 
 /** Builds, registers and hands over for disposal; no logic of its own. */
@@ -46,7 +49,8 @@ export function activate(context: vscode.ExtensionContext): MechanistApi {
   const sessions = new PromptSessions(engine, models);
   const openGrids = new Set<GridPanel>();
   const openFigures = new Set<FiguresPanel>();
-  const open = { open: openGrids, openFigures };
+  const openCircuits = new Set<CircuitPanel>();
+  const open = { open: openGrids, openFigures, openCircuits };
   const panelContext = { extensionUri: context.extensionUri, port: engine, sessions, messages, log, ...open };
   const panels = new TracePanels(panelContext, context.workspaceState);
   const grids = new GridPanels(panelContext, sessions);
@@ -64,6 +68,7 @@ export function activate(context: vscode.ExtensionContext): MechanistApi {
     panels,
     grids,
     new ResultEditor(panelContext),
+    new CircuitEditor(panelContext),
     registerPromptLanguage(sessions, models),
     registerExperimentLanguage(documents, results, runs, models),
     registerCommands({
@@ -83,5 +88,10 @@ export function activate(context: vscode.ExtensionContext): MechanistApi {
       models.refresh();
     }),
   );
-  return { enginePid: () => engine.pid, gridPanels: () => [...openGrids], figuresPanels: () => [...openFigures] };
+  return {
+    enginePid: () => engine.pid,
+    gridPanels: () => [...openGrids],
+    figuresPanels: () => [...openFigures],
+    circuitPanels: () => [...openCircuits],
+  };
 }

@@ -14,6 +14,8 @@ export const gridPanelType = 'mechanist.gridPanel';
 export const steerPanelType = 'mechanist.steerPanel';
 /** The editor of saved results, `*.mechanist.json`. */
 export const resultEditorType = 'mechanist.result';
+/** The editor of circuits, `*.circuit.json`. */
+export const circuitEditorType = 'mechanist.circuit';
 
 /** Where a command acts: a prompt of a file, and perhaps one token of it. Sent by CodeLens, hovers and tests. */
 export interface PromptTarget {

@@ -1,3 +1,4 @@
+import type { CircuitRequests } from './circuitRequests.ts';
 import type { ExperimentOutcome } from './experimentRun.ts';
 import type { GridDocument, GridRequest } from './gridDocument.ts';
 import type { ModelInfo, ModelListing, VerifyReport } from './modelInfo.ts';
@@ -33,7 +34,7 @@ export interface TermCheck {
 }
 
 /** Requests that the engine process answers. Host and CLI are the callers. */
-export interface EngineRequests {
+export interface EngineRequests extends CircuitRequests {
   'models.list': { params: null; result: readonly ModelListing[] };
   /** Reads headers only. */
   'models.info': { params: { model: string }; result: ModelInfo };

@@ -57,7 +57,7 @@ function matrix(id: string, columns: readonly string[], name: string, options: F
   };
 }
 
-function makeBars(options: FiguresFixture = {}): BarPicture {
+export function makeBars(options: FiguresFixture = {}): BarPicture {
   const random = seededRandom(options.seed ?? 2);
   const { change = (value) => value } = options;
   return {
@@ -223,7 +223,7 @@ export function makeFigures(options: FiguresFixture = {}): FiguresDocument {
 }
 
 /** The acronym circuit of the paper, in the file's own shape. */
-function makeCircuit(change: Partial<CircuitFile> = {}): CircuitFile {
+export function makeCircuit(change: Partial<CircuitFile> = {}): CircuitFile {
   const mover = { role: 'letter mover', at: ['A2'] };
   const previous = { role: 'fuzzy previous token' };
   return {

@@ -6,8 +6,9 @@ import type { HeadDetail, LensTable, TraceDocument } from '../../shared/traceDoc
 import { ActivationCache } from '../engine/activationCache.ts';
 import { ModelRunner, type RunContext } from '../engine/modelRunner.ts';
 import type { ClimbContext } from '../engine/sweeps/climb.ts';
+import { runAlone } from '../experiments/runAlone.ts';
 import { type ExperimentOptions, runExperiment } from '../experiments/runExperiment.ts';
-import type { StepContext } from '../experiments/stepKind.ts';
+import type { StepContext, StepKind, StepResult } from '../experiments/stepKind.ts';
 import type { OpenModel } from '../models/openModel.ts';
 import { checkTerms } from '../tasks/observable.ts';
 import type { AnalysisContext } from './analysisContext.ts';
@@ -96,6 +97,21 @@ export class AnalysisEngine {
     context: ClimbContext = {},
   ): Promise<ExperimentOutcome> {
     return runExperiment({ ...this.context(context), ...context, ...on }, options);
+  }
+
+  /** One analysis of experiments by itself, as a panel asks for it. */
+  step<P>(
+    kind: StepKind<P>,
+    params: P,
+    on: Pick<StepContext, 'task' | 'memoryBytes' | 'seed' | 'circuit'>,
+    context: ClimbContext = {},
+  ): Promise<StepResult> {
+    return runAlone({ ...this.context(context), ...context, ...on }, kind, params);
+  }
+
+  /** What an evaluation names as its source. */
+  get about(): Pick<AnalysisContext, 'model' | 'version'> {
+    return { model: this.model, version: this.version };
   }
 
   /** Gives all memory back. */

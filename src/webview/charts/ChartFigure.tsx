@@ -142,8 +142,7 @@ export function ChartFigure(props: ChartFigureProps): VNode {
           width={drawing.width}
           height={drawing.height}
           role="img"
-          // biome-ignore lint/a11y/noNoninteractiveTabindex: arrow keys read the marks, which the read-out says.
-          tabIndex={0}
+          tabindex={0}
           aria-label={`${title}. ${describeMarks(marks, props.noun)}`}
           onMouseMove={pointed.onMove}
           onMouseLeave={pointed.clear}

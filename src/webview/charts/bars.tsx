@@ -1,6 +1,7 @@
 import type { VNode } from 'preact';
 import { sequentialColor } from '../../shared/color.ts';
 import type { BarPicture, Estimate } from '../../shared/figures.ts';
+import { share, signedFixed } from '../../shared/format.ts';
 import { isHighContrast } from '../../shared/palette.ts';
 import { numberWidth } from '../figures/text.ts';
 import type { Theme } from '../figures/theme.ts';
@@ -20,12 +21,21 @@ function endsOf(bar: Estimate, { spread, unit }: BarPicture): number[] {
   return [];
 }
 
+/** Colours of bars by name, where they are of groups that have one. */
+export type BarColors = ReadonlyMap<string, string>;
+
 /** Fill and outline of a bar: sign by colour and direction, hollow for negative in high contrast. */
-function paintOf(theme: Theme, unit: string, value: number): { readonly fill: string; readonly stroke?: string } {
+function paintOf(
+  theme: Theme,
+  unit: string,
+  value: number,
+  own?: string,
+): { readonly fill: string; readonly stroke?: string } {
   const { palette } = theme;
   if (isHighContrast(palette)) {
     return value < 0 ? { fill: palette.background, stroke: palette.negative } : { fill: palette.positive };
   }
+  if (own !== undefined) return { fill: own };
   if (isShare(unit)) return { fill: sequentialColor(palette, 0.72) };
   return { fill: value < 0 ? palette.negative : palette.positive };
 }
@@ -131,8 +141,21 @@ function rowsDrawing(theme: Theme, picture: BarPicture, width: number): ChartDra
   return { width, height: y + 20, content, marks: named };
 }
 
+/** Two decimals for each bar where they do not touch the next number; the largest come first. */
+function printedNumbers(bars: readonly Bar[], unit: string, slot: number): string[] {
+  const write = isShare(unit) ? share : (value: number) => signedFixed(value);
+  const texts = bars.map(({ mean }) => (Number.isFinite(mean) && mean !== 0 ? write(mean) : ''));
+  const order = bars.map((_, i) => i).sort((a, b) => Math.abs(bars[b].mean) - Math.abs(bars[a].mean));
+  const printed: number[] = [];
+  for (const i of order) {
+    const wide = (other: number): number => (numberWidth(texts[i], 10) + numberWidth(texts[other], 10)) / 2 + 3;
+    if (texts[i] !== '' && printed.every((other) => Math.abs(other - i) * slot >= wide(other))) printed.push(i);
+  }
+  return texts.map((text, i) => (printed.includes(i) ? text : ''));
+}
+
 /** Bars that stand, a strip for each group, on shared columns and one scale. */
-function stripsDrawing(theme: Theme, picture: BarPicture, width: number): ChartDrawing {
+function stripsDrawing(theme: Theme, picture: BarPicture, width: number, colors?: BarColors): ChartDrawing {
   const { palette, uiFont } = theme;
   const labels = picture.groups[0].bars.map(({ label }) => label);
   const many = picture.groups.length > 1;
@@ -145,30 +168,29 @@ function stripsDrawing(theme: Theme, picture: BarPicture, width: number): ChartD
     const top = series * (stripHeight + (many ? 26 : 4)) + (many ? 20 : 12);
     const plot: Plot = { left, right: width - 8, top, bottom: top + stripHeight };
     const scale = linearScale(allEnds(picture), { start: plot.bottom, end: top, unit: picture.unit, wanted: 3 });
-    const largest = [...group.bars].sort((a, b) => Math.abs(b.mean) - Math.abs(a.mean)).slice(0, 3);
+    const texts = printedNumbers(group.bars, picture.unit, slot);
     const bars = group.bars.map((bar, i) => {
       const x = left + slot * (i + 0.5);
       const [a, b] = [scale.of(0), scale.of(Number.isFinite(bar.mean) ? bar.mean : 0)];
       const box = { x: x - thick / 2, y: Math.min(a, b), width: thick, height: Math.max(0.75, Math.abs(b - a)) };
       marks.push(markOf(picture, bar, { id: `${series}.${i}`, series, x, y: b, box }, many ? group.label : ''));
-      const printed = (slot >= 40 || largest.includes(bar)) && bar.mean !== 0;
       const ends = endsOf(bar, picture);
-      const beside = ends.length > 0;
+      const tips = [b, ...ends.filter(Number.isFinite).map(scale.of)];
       return (
         <g key={bar.label}>
-          {Number.isFinite(bar.mean) ? <rect {...box} {...paintOf(theme, picture.unit, bar.mean)} /> : null}
-          <Whisker theme={theme} ends={ends} scale={scale} at={x} upright />
-          {printed ? (
-            <text
-              x={beside ? x + 4 : x}
-              y={bar.mean < 0 ? b + 10 : b - 3}
-              text-anchor={beside ? 'start' : 'middle'}
-              font-size={10}
-              fill={palette.foreground}
-            >
-              {numberText(bar.mean, picture.unit)}
-            </text>
+          {Number.isFinite(bar.mean) ? (
+            <rect {...box} {...paintOf(theme, picture.unit, bar.mean, colors?.get(bar.label))} />
           ) : null}
+          <Whisker theme={theme} ends={ends} scale={scale} at={x} upright />
+          <text
+            x={x}
+            y={bar.mean < 0 ? Math.max(...tips) + 11 : Math.min(...tips) - 3}
+            text-anchor="middle"
+            font-size={10}
+            fill={palette.foreground}
+          >
+            {texts[i]}
+          </text>
         </g>
       );
     });
@@ -208,6 +230,6 @@ function stripsDrawing(theme: Theme, picture: BarPicture, width: number): ChartD
 }
 
 /** Bars from 0 with their spread: upright strips where groups share their bars, else one row a bar. */
-export function barsDrawing(theme: Theme, picture: BarPicture, width: number): ChartDrawing {
-  return isStrips(picture) ? stripsDrawing(theme, picture, width) : rowsDrawing(theme, picture, width);
+export function barsDrawing(theme: Theme, picture: BarPicture, width: number, colors?: BarColors): ChartDrawing {
+  return isStrips(picture) ? stripsDrawing(theme, picture, width, colors) : rowsDrawing(theme, picture, width);
 }

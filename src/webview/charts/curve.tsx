@@ -55,6 +55,8 @@ function Bands({ theme, picture, x, y }: Frame): VNode {
 function Line({ frame, series, index }: { frame: Frame; series: Series; index: number }): VNode {
   const { x, y, theme, plot } = frame;
   const color = colorOf(frame, series);
+  // Closer than this they would only thicken the line.
+  const dots = x(1) - x(0) > 9;
   const path = line<Estimate | null>()
     .defined(finite)
     .x((_, i) => x(i))
@@ -68,7 +70,7 @@ function Line({ frame, series, index }: { frame: Frame; series: Series; index: n
       )}
       <path d={path ?? ''} fill="none" stroke={color} stroke-width={series.emphasised ? 2 : 1.25} />
       {series.points.map((point, i) =>
-        finite(point) ? (
+        finite(point) && dots ? (
           <Shape
             key={i}
             group={index}

@@ -9,12 +9,13 @@ import type {
   TablePicture,
 } from '../../shared/figures.ts';
 import { count, share } from '../../shared/format.ts';
+import { quantileOfSorted } from '../../shared/statistics.ts';
 
 /** One answer of the data by its index, or all of them. */
 export type AnswerChoice = number | 'all';
 
 /** The numbers of the chosen answer. */
-function estimateOf(by: ByAnswer, answer: AnswerChoice): Estimate {
+export function estimateOf(by: ByAnswer, answer: AnswerChoice): Estimate {
   return answer === 'all' ? by.overall : (by.answers[answer] ?? by.overall);
 }
 
@@ -30,14 +31,10 @@ const ofDraws = (
   answer: AnswerChoice,
 ) => (answer === 'all' ? draw.overall[k] : draw.answers[k]?.[answer]);
 
-/** The value under which `p` of the sample lies, by linear interpolation between order statistics. NaN for no sample. */
+/** Value below which the share `p` of the sample lies; NaN for no sample. */
 function quantile(values: readonly number[], p: number): number {
   const sorted = values.filter(Number.isFinite).sort((a, b) => a - b);
-  if (sorted.length === 0) return Number.NaN;
-  const at = p * (sorted.length - 1);
-  const low = Math.floor(at);
-  const high = Math.min(sorted.length - 1, low + 1);
-  return sorted[low] + (at - low) * (sorted[high] - sorted[low]);
+  return sorted.length === 0 ? Number.NaN : quantileOfSorted(sorted, p);
 }
 
 /** Faithfulness of each random circuit on the chosen answer. */
@@ -47,13 +44,13 @@ function randomDraws({ random }: CircuitEvaluation, answer: AnswerChoice): reado
 }
 
 /** What the scope's parts are called. */
-function partNoun(scope: CircuitScope, n: number): string {
+export function partNoun(scope: CircuitScope, n: number): string {
   const noun = scope === 'heads' ? 'head' : scope === 'edges' ? 'edge' : 'node';
   return n === 1 ? noun : `${noun}s`;
 }
 
 /** Faithfulness of the circuit and of what is left, accuracy, with intervals. */
-function faithfulnessPicture(evaluation: CircuitEvaluation, answer: AnswerChoice): BarPicture {
+export function faithfulnessPicture(evaluation: CircuitEvaluation, answer: AnswerChoice): BarPicture {
   const row = (label: string, by: ByAnswer) => ({ label, bars: [{ label, ...estimateOf(by, answer) }] });
   return {
     id: 'faithfulness',
@@ -71,8 +68,13 @@ function faithfulnessPicture(evaluation: CircuitEvaluation, answer: AnswerChoice
   };
 }
 
+/** `8.11` of `L8.H11`: a head under a bar or on an axis. */
+export function shortNode(node: string): string {
+  return node.replace(/^L(\d+)\.H(\d+)$/, '$1.$2').replace(/^MLP (\d+)$/, 'M$1');
+}
+
 /** What is lost when one node is taken out. */
-function minimalityPicture(evaluation: CircuitEvaluation, answer: AnswerChoice): BarPicture {
+export function minimalityPicture(evaluation: CircuitEvaluation, answer: AnswerChoice): BarPicture {
   const losses = evaluation.minimality.map(({ node, loss }) => ({ node, loss: estimateOf(loss, answer) }));
   const [largest] = [...losses].sort((a, b) => Math.abs(b.loss.mean) - Math.abs(a.loss.mean));
   return {
@@ -80,14 +82,14 @@ function minimalityPicture(evaluation: CircuitEvaluation, answer: AnswerChoice):
     type: 'bars',
     title: largest ? `${largest.node} is missed most` : 'No node to remove',
     subtitle: `minimality: loss when one node is removed, ${evaluation.metric.unit}; ${answerWord(evaluation, answer)}; lines: 95 % bootstrap`,
-    groups: losses.map(({ node, loss }) => ({ label: node, bars: [{ label: node, ...loss }] })),
+    groups: [{ label: 'loss', bars: losses.map(({ node, loss }) => ({ label: shortNode(node), ...loss })) }],
     unit: evaluation.metric.unit,
     spread: 'interval',
   };
 }
 
 /** The circuit against random ones of its size. */
-function nullPicture(evaluation: CircuitEvaluation, answer: AnswerChoice): HistogramPicture {
+export function nullPicture(evaluation: CircuitEvaluation, answer: AnswerChoice): HistogramPicture {
   const draws = randomDraws(evaluation, answer);
   const ours = estimateOf(evaluation.faithfulness, answer).mean;
   const below = draws.filter((draw) => draw < ours).length;
@@ -110,7 +112,7 @@ function nullPicture(evaluation: CircuitEvaluation, answer: AnswerChoice): Histo
 }
 
 /** The metric as nodes are added back, in the circuit's order and the greedy one, with random orders behind. */
-function addBackPicture(evaluation: CircuitEvaluation, answer: AnswerChoice): CurvePicture {
+export function addBackPicture(evaluation: CircuitEvaluation, answer: AnswerChoice): CurvePicture {
   const { addBack, circuit, full, answerNames } = evaluation;
   const steps = addBack.given.length;
   const series: CurvePicture['series'][number][] = [];
@@ -142,10 +144,7 @@ function addBackPicture(evaluation: CircuitEvaluation, answer: AnswerChoice): Cu
     subtitle: `${evaluation.metric.label}, ${evaluation.metric.unit}; dashes: full model; lines: 95 % bootstrap${addBack.random.length > 0 ? `; band: ${addBack.random.length} random orders, ${answerWord(evaluation, answer)}` : ''}`,
     x: {
       name: 'added back in this order',
-      labels: ['none', ...circuit.nodes.map(({ node }) => `+${node.replace(/^L(\d+)\.H(\d+)$/, '$1.$2')}`)].slice(
-        0,
-        steps,
-      ),
+      labels: ['none', ...circuit.nodes.map(({ node }) => `+${shortNode(node)}`)].slice(0, steps),
     },
     series,
     bands:
@@ -190,7 +189,7 @@ function answersPicture(evaluation: CircuitEvaluation): TablePicture {
 }
 
 /** What stands in for what is not in the circuit, in words. */
-function ablationWords(ablation: CircuitEvaluation['circuit']['ablation']): string {
+export function ablationWords(ablation: CircuitEvaluation['circuit']['ablation']): string {
   if (ablation.kind === 'zero') return 'zero ablation';
   if (ablation.kind === 'resample') return `resample ablation, corruption ${ablation.corruption}`;
   return ablation.corruption === undefined
@@ -199,7 +198,7 @@ function ablationWords(ablation: CircuitEvaluation['circuit']['ablation']): stri
 }
 
 /** `8 heads: faithfulness 1.05, random .03` */
-function evaluationTitle(evaluation: CircuitEvaluation, answer: AnswerChoice, total?: number): string {
+export function evaluationTitle(evaluation: CircuitEvaluation, answer: AnswerChoice, total?: number): string {
   const { nodes, scope, edges } = evaluation.circuit;
   const n = scope === 'edges' ? (edges?.length ?? 0) : nodes.length;
   const draws = randomDraws(evaluation, answer);
@@ -212,14 +211,14 @@ function evaluationTitle(evaluation: CircuitEvaluation, answer: AnswerChoice, to
 }
 
 /** Metric · n · ablation · model, patches · #hash. */
-function evaluationSubtitle(evaluation: CircuitEvaluation): string {
+export function evaluationSubtitle(evaluation: CircuitEvaluation): string {
   const { metric, n, circuit, provenance } = evaluation;
   const patches = provenance.patches.length === 0 ? 'no patches' : `patches ${provenance.patches.join(', ')}`;
   return `${metric.label}, ${metric.unit} · n = ${count(n)} rows · outside the circuit: ${ablationWords(circuit.ablation)} · ${provenance.modelLabel}, ${patches} · #${provenance.hash}`;
 }
 
 /** The figures of an evaluation. */
-function evaluationPictures(evaluation: CircuitEvaluation, answer: AnswerChoice): Picture[] {
+export function evaluationPictures(evaluation: CircuitEvaluation, answer: AnswerChoice): Picture[] {
   return [
     faithfulnessPicture(evaluation, answer),
     nullPicture(evaluation, answer),

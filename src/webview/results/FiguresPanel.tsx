@@ -84,7 +84,7 @@ function Checks(props: LoadedProps): VNode | null {
 }
 
 /** Without the panel's padding. */
-const innerWidth = (width: number): number => width - (width < 600 ? 24 : 36);
+const innerWidth = (width: number): number => Math.max(260, width - (width < 600 ? 24 : 36));
 
 function Pictures(props: LoadedProps): VNode {
   const { document, width } = props;

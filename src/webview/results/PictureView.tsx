@@ -2,6 +2,7 @@ import type { VNode } from 'preact';
 import { useMemo } from 'preact/hooks';
 import type { FiguresDocument, MatrixPicture, Picture, TablePicture } from '../../shared/figures.ts';
 import { beyondScale } from '../../shared/scale.ts';
+import type { BarColors } from '../charts/bars.tsx';
 import { ChartFigure } from '../charts/ChartFigure.tsx';
 import { DataTable, type TableModel, type TableSort } from '../figures/DataTable.tsx';
 import { DivergingKey } from '../figures/DivergingKey.tsx';
@@ -27,6 +28,8 @@ export interface PictureProps {
   readonly view: Pick<FiguresView, 'selected' | 'numbers' | 'sorts'>;
   readonly width: number;
   readonly actions: PictureActions;
+  /** Colours of bars by name. */
+  readonly colors?: BarColors;
 }
 
 type Of<P extends Picture> = PictureProps & { readonly picture: P };
@@ -81,8 +84,8 @@ function MatrixView({ theme, document, picture, view, width, actions }: Of<Matri
   );
 }
 
-function ChartView({ theme, picture, view, width, actions }: Of<ChartPicture>): VNode {
-  const drawing = useMemo(() => chartDrawing(theme, picture, width), [theme, picture, width]);
+function ChartView({ theme, picture, view, width, actions, colors }: Of<ChartPicture>): VNode {
+  const drawing = useMemo(() => chartDrawing(theme, picture, width, colors), [theme, picture, width, colors]);
   return (
     <ChartFigure
       theme={theme}
@@ -98,14 +101,17 @@ function ChartView({ theme, picture, view, width, actions }: Of<ChartPicture>): 
   );
 }
 
+interface ScrollTableProps {
+  readonly theme: Theme;
+  readonly table: TableModel;
+  readonly view: Pick<FiguresView, 'sorts'>;
+  readonly actions: Pick<PictureActions, 'sort'>;
+  /** The heading over it says what it is. */
+  readonly bare?: boolean;
+}
+
 /** A table that scrolls in itself, reachable by keyboard. */
-export function ScrollTable({
-  theme,
-  table,
-  view,
-  actions,
-  bare,
-}: Omit<PictureProps, 'document' | 'width'> & { table: TableModel; bare?: boolean }): VNode {
+export function ScrollTable({ theme, table, view, actions, bare }: ScrollTableProps): VNode {
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable.
     <section class="m-table-scroll" tabIndex={0} aria-label={table.caption}>

@@ -1,5 +1,5 @@
 import type { Picture } from '../../shared/figures.ts';
-import { barsDrawing } from '../charts/bars.tsx';
+import { type BarColors, barsDrawing } from '../charts/bars.tsx';
 import type { ChartDrawing } from '../charts/chartMark.ts';
 import { curveDrawing } from '../charts/curve.tsx';
 import { histogramDrawing } from '../charts/histogram.tsx';
@@ -18,10 +18,10 @@ export const markNouns: Readonly<Record<ChartPicture['type'], string>> = {
 };
 
 /** A chart at a width. */
-export function chartDrawing(theme: Theme, picture: ChartPicture, width: number): ChartDrawing {
+export function chartDrawing(theme: Theme, picture: ChartPicture, width: number, colors?: BarColors): ChartDrawing {
   switch (picture.type) {
     case 'bars':
-      return barsDrawing(theme, picture, width);
+      return barsDrawing(theme, picture, width, colors);
     case 'curve':
       return curveDrawing(theme, picture, width);
     case 'scatter':

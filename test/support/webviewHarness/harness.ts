@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { extname, join } from 'node:path';
 import { build } from 'esbuild';
 import { type Browser, chromium, type Page } from 'playwright-core';
+import type { CircuitPanelState } from '../../../src/shared/circuitPanelProtocol.ts';
 import type { FiguresPanelState } from '../../../src/shared/figuresPanelProtocol.ts';
 import type { GridPanelState } from '../../../src/shared/gridPanelProtocol.ts';
 import type { FromTracePanel, TracePanelState } from '../../../src/shared/tracePanelProtocol.ts';
@@ -23,8 +24,8 @@ export function findBrowser(): string | null {
   return candidates.find((path): path is string => path !== undefined && existsSync(path)) ?? null;
 }
 
-type AnyState = TracePanelState | GridPanelState | FiguresPanelState;
-const panels = ['trace', 'grid', 'results'] as const;
+type AnyState = TracePanelState | GridPanelState | FiguresPanelState | CircuitPanelState;
+const panels = ['trace', 'grid', 'results', 'circuit'] as const;
 type PanelName = (typeof panels)[number];
 
 export interface HarnessOptions {

@@ -1,14 +1,16 @@
-// node test/support/webviewHarness/screenshots.mjs FOLDER [grid | figures [PART OF A NAME] | STATE.json]: pictures of the trace
-// panel (or of the heat-map panel, or of experiments' results) in all themes and widths.
+// node test/support/webviewHarness/screenshots.mjs FOLDER [grid | figures | circuit [PART OF A NAME] | STATE.json]: pictures of the trace
+// panel (or of the heat-map panel, of experiments' results, or of circuits) in all themes and widths.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 
 const [folder, state, only] = process.argv.slice(2);
-const others = { grid: 'shootGrid', figures: 'shootFigures' };
+const others = { grid: 'shootGrid', figures: 'shootFigures', circuit: 'shootCircuit' };
 if (folder === undefined) {
-  console.error('usage: node test/support/webviewHarness/screenshots.mjs FOLDER [grid | figures [PART] | STATE.json]');
+  console.error(
+    'usage: node test/support/webviewHarness/screenshots.mjs FOLDER [grid | figures | circuit [PART] | STATE.json]',
+  );
   process.exit(2);
 }
 // Inside the repository, so that packages are found.

@@ -1,0 +1,152 @@
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { basename } from 'node:path';
+import type { CircuitFile } from '../../shared/circuit.ts';
+import type { CircuitColumn, CircuitSetting } from '../../shared/circuitPanelProtocol.ts';
+import type { CircuitQuestion, CircuitRequests, OpenedCircuit, ScoredCircuit } from '../../shared/circuitRequests.ts';
+import { isCancelled, MechanistError } from '../../shared/errors.ts';
+import type { Picture } from '../../shared/figures.ts';
+import type { MetricSpec } from '../../shared/metric.ts';
+import type { TaskItem, TaskSet } from '../../shared/taskSet.ts';
+import type { AnalysisEngine } from '../analyses/analysisEngine.ts';
+import { keptEvaluator } from '../circuits/keptEvaluator.ts';
+import { type KeptEnds, PanelEvaluation } from '../circuits/panelEvaluation.ts';
+import { whereHeadsLook } from '../circuits/whereHeadsLook.ts';
+import type { ClimbContext } from '../engine/sweeps/climb.ts';
+import { stepKinds } from '../experiments/stepKinds.ts';
+import { loadTaskSet } from '../tasks/loadTaskSet.ts';
+
+/** Tokens of the OV matrix that a panel can show. */
+const MOST_TOKENS = 40;
+
+interface OpenTask {
+  readonly engine: AnalysisEngine;
+  readonly key: string;
+  readonly task: TaskSet;
+  /** Fixed while the data are open: another limit would mean other clean runs. */
+  readonly memoryBytes: number;
+}
+
+function columnsOf({ tokens, roles }: TaskItem): CircuitColumn[] {
+  const roleAt = (position: number) => Object.entries(roles).find(([, at]) => at.includes(position))?.[0] ?? null;
+  return tokens.map((token, position) => ({ position, token, role: roleAt(position) }));
+}
+
+function settingOf({ model }: AnalysisEngine, task: TaskSet): CircuitSetting {
+  const [example] = task.items;
+  return {
+    modelLabel: model.info.label,
+    modelHash: model.info.hash ?? '',
+    nLayers: model.config.nLayers,
+    nHeads: model.config.nHeads,
+    columns: columnsOf(example),
+    roles: task.roles,
+    corruptions: task.corruptions,
+    answers: example.answers.map(({ name, position }) => ({ name, position })),
+    rows: task.items.length,
+    refused: task.refused,
+  };
+}
+
+/** A logit difference where the answers have foils, else ln p. */
+function metricOf({ items }: TaskSet): MetricSpec {
+  const foils = items.every(({ answers }) => answers.every((answer) => answer.foils.length > 0));
+  return foils ? { kind: 'logit-difference', foil: 'max' } : { kind: 'log-prob' };
+}
+
+/** Answers and foils of the data, most frequent first: the tokens whose copying matters here. */
+function namedTokens({ items }: TaskSet): number[] {
+  const counts = new Map<number, number>();
+  for (const { answers } of items)
+    for (const { answer, foils } of answers)
+      for (const id of [answer, ...foils]) counts.set(id, (counts.get(id) ?? 0) + 1);
+  const most = [...counts].sort((a, b) => b[1] - a[1]).slice(0, MOST_TOKENS);
+  return most.map(([id]) => id).sort((a, b) => a - b);
+}
+
+/** What the circuit panel asks of open models. Keeps the data and the clean runs of the last question. */
+export class CircuitDesk {
+  #open: OpenTask | null = null;
+  readonly #ends: KeptEnds = { of: null, full: null, empty: null };
+
+  /** Model and data of a circuit. Cost: one forward pass of at most 64 rows. @throws MechanistError `bad-input` */
+  async open(
+    engine: AnalysisEngine,
+    question: CircuitQuestion,
+    memoryBytes: number,
+    context: ClimbContext,
+  ): Promise<OpenedCircuit> {
+    const { task } = await this.#task(engine, question, memoryBytes, context);
+    const reads = await whereHeadsLook(engine.runner, task, question.circuit, context);
+    return { setting: settingOf(engine, task), reads };
+  }
+
+  /** @throws MechanistError `bad-input`: the data cannot be read, or a node or corruption is not there */
+  async evaluate(
+    engine: AnalysisEngine,
+    question: CircuitQuestion,
+    memoryBytes: number,
+    onScored: (scored: ScoredCircuit) => void,
+    context: ClimbContext,
+  ): Promise<ScoredCircuit> {
+    const open = await this.#task(engine, question, memoryBytes, context);
+    const { circuit, seed } = question;
+    const evaluator = await keptEvaluator(engine.runner, open.task, optionsOf(circuit, open, seed), context);
+    return await new PanelEvaluation(engine.about, evaluator, circuit, seed, context, onScored).run(this.#ends);
+  }
+
+  /** Attention by role and OV circuit of a head. Cost: one forward pass of the data, up to its layer. */
+  async detail(
+    engine: AnalysisEngine,
+    { question, node, answer }: CircuitRequests['circuit.detail']['params'],
+    memoryBytes: number,
+    context: ClimbContext,
+  ): Promise<readonly Picture[]> {
+    if (!/^L\d+\.H\d+$/.test(node)) return [];
+    const { task } = await this.#task(engine, question, memoryBytes, context);
+    const on = { task, memoryBytes, seed: question.seed, circuit: () => question.circuit };
+    const tokens = namedTokens(task);
+    const asked: readonly (readonly [kind: string, params: Readonly<Record<string, unknown>>])[] = [
+      ['attention-by-role', { heads: [node], ...(answer !== null && { answers: [answer] }) }],
+      ...(tokens.length > 1 ? ([['ov-circuit', { heads: [node], sets: { answers: tokens } }]] as const) : []),
+    ];
+    const pictures: Picture[] = [];
+    for (const [name, params] of asked) {
+      const kind = stepKinds.find((one) => one.name === name);
+      if (kind === undefined) continue;
+      pictures.push(...(await engine.step(kind, params, on, context)).pictures);
+    }
+    return pictures;
+  }
+
+  async #task(
+    engine: AnalysisEngine,
+    { data, seed }: CircuitQuestion,
+    memoryBytes: number,
+    { signal }: ClimbContext,
+  ): Promise<OpenTask> {
+    try {
+      const { mtimeMs, size } = await stat(data.path);
+      const key = JSON.stringify([data, mtimeMs, size, seed]);
+      if (this.#open?.engine === engine && this.#open.key === key) return this.#open;
+      const lines = createReadStream(data.path, 'utf8');
+      const source = { name: basename(data.path), lines };
+      const { tokenizer, config } = engine.model;
+      try {
+        const task = await loadTaskSet(source, tokenizer, config.nCtx, { rows: data.rows, seed, signal });
+        this.#open = { engine, key, task, memoryBytes };
+        return this.#open;
+      } finally {
+        lines.destroy();
+      }
+    } catch (error) {
+      if (error instanceof MechanistError || isCancelled(error)) throw error;
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new MechanistError('bad-input', `The data cannot be read: ${reason}`);
+    }
+  }
+}
+
+function optionsOf({ scope, ablation }: CircuitFile, { task, memoryBytes }: OpenTask, seed: number) {
+  return { scope, ablation, metric: metricOf(task), memoryBytes, seed };
+}

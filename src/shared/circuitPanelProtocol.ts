@@ -1,0 +1,154 @@
+import type { AblationValue, CircuitEvaluation, CircuitFile, CircuitNode, NodeName } from './circuit.ts';
+import type { Picture } from './figures.ts';
+import type { Progress } from './progress.ts';
+import type { ExportFormat } from './tracePanelProtocol.ts';
+
+/** A token position of the example row, as a column of the diagram. */
+export interface CircuitColumn {
+  /** 0-based. */
+  readonly position: number;
+  readonly token: string;
+  /** Role of the data that stands here, if one does. */
+  readonly role: string | null;
+}
+
+/** What a circuit is drawn on and scored with: its model and data, opened. */
+export interface CircuitSetting {
+  readonly modelLabel: string;
+  readonly modelHash: string;
+  readonly nLayers: number;
+  readonly nHeads: number;
+  /** Positions of the first row. */
+  readonly columns: readonly CircuitColumn[];
+  /** Roles in the order of their positions. */
+  readonly roles: readonly string[];
+  readonly corruptions: readonly string[];
+  /** 0-based positions of the first row's answers, in the order of `answerNames`. */
+  readonly answers: readonly { readonly name: string; readonly position: number }[];
+  /** Rows that are run, and rows that were left out. */
+  readonly rows: number;
+  readonly refused: number;
+}
+
+/** Where a head of the circuit looks most, from the position at which it is drawn: mean over the rows. */
+export interface CircuitRead {
+  readonly node: NodeName;
+  /** 0-based position of the example row. */
+  readonly from: number;
+  readonly attention: number;
+}
+
+/** The selected node. */
+export interface CircuitDetail {
+  readonly node: NodeName;
+  /** Attention by role, OV circuit, copying; null while they are computed. */
+  readonly pictures: readonly Picture[] | null;
+  readonly error: string | null;
+}
+
+/** What becomes of the metric when one node is put in, for nodes outside, in units of the metric. */
+export interface CircuitGain {
+  readonly node: NodeName;
+  readonly gain: number;
+}
+
+/** Something wrong with the file's text; line and column from 1. */
+export interface CircuitFault {
+  readonly line: number;
+  readonly column: number;
+  readonly severity: 'error' | 'warning';
+  readonly message: string;
+}
+
+/** What the circuit panel shows, whole, each time. */
+export interface CircuitPanelState {
+  /** File name. */
+  readonly title: string;
+  /** The last circuit that could be read from the text; null when none could yet. */
+  readonly circuit: CircuitFile | null;
+  readonly faults: readonly CircuitFault[];
+  /** Null until model and data are open. */
+  readonly setting: CircuitSetting | null;
+  /** Numbers of `evaluation.circuit`, which may be the circuit before the last edit. Parts may still be missing. */
+  readonly evaluation: CircuitEvaluation | null;
+  /** `old`: the numbers are those of the circuit before the last edit. `filling`: parts of them are still computed. */
+  readonly freshness: 'fresh' | 'filling' | 'old';
+  readonly progress: Progress | null;
+  readonly reads: readonly CircuitRead[];
+  readonly gains: readonly CircuitGain[];
+  readonly detail: CircuitDetail | null;
+  /** The circuit was made with other weights: nothing is computed until somebody says to go on. */
+  readonly otherModel: { readonly expected: string; readonly found: string } | null;
+  /** Why there are no numbers, and what to do. */
+  readonly error: string | null;
+}
+
+/** A change of the circuit that the page asks for; it becomes an edit of the file's text. */
+export type CircuitEdit =
+  | { readonly kind: 'add'; readonly node: NodeName; readonly at?: readonly string[] }
+  | { readonly kind: 'remove'; readonly node: NodeName }
+  | { readonly kind: 'place'; readonly node: NodeName; readonly at: readonly string[] }
+  | { readonly kind: 'role'; readonly node: NodeName; readonly role: string | undefined }
+  | { readonly kind: 'label'; readonly node: NodeName; readonly label: string | undefined }
+  | { readonly kind: 'order'; readonly nodes: readonly NodeName[] }
+  | { readonly kind: 'ablation'; readonly ablation: AblationValue };
+
+export type ToCircuitPanel = { readonly type: 'state'; readonly state: CircuitPanelState };
+
+export type FromCircuitPanel =
+  | { readonly type: 'ready' | 'showLog' | 'openAsText' | 'goOn' | 'chooseData' | 'retry' | 'cancel' }
+  | { readonly type: 'edit'; readonly edit: CircuitEdit }
+  /** Asks the person for a role, a name, or a node to add, in VS Code's own boxes. */
+  | { readonly type: 'ask'; readonly what: 'role' | 'label'; readonly node: NodeName }
+  | { readonly type: 'ask'; readonly what: 'add' }
+  | { readonly type: 'select'; readonly node: NodeName | null; readonly answer: number | 'all' }
+  | { readonly type: 'copy'; readonly text: string }
+  | {
+      readonly type: 'export';
+      readonly format: ExportFormat;
+      readonly name: string;
+      readonly data: string | Uint8Array;
+    };
+
+/** The circuit after a change. A change that does not fit (a node that is not there) leaves it as it is. */
+export function editCircuit(circuit: CircuitFile, edit: CircuitEdit): CircuitFile {
+  const change = (node: NodeName, how: (found: CircuitNode) => CircuitNode): CircuitFile => ({
+    ...circuit,
+    nodes: circuit.nodes.map((found) => (found.node === node ? how(found) : found)),
+  });
+  switch (edit.kind) {
+    case 'add': {
+      if (circuit.nodes.some(({ node }) => node === edit.node)) return circuit;
+      const at = edit.at && edit.at.length > 0 ? { at: edit.at } : {};
+      return { ...circuit, nodes: [...circuit.nodes, { node: edit.node, ...at }] };
+    }
+    case 'remove': {
+      const nodes = circuit.nodes.filter(({ node }) => node !== edit.node);
+      const { edges } = circuit;
+      return {
+        ...circuit,
+        nodes,
+        ...(edges && { edges: edges.filter(({ from, to }) => from !== edit.node && to !== edit.node) }),
+      };
+    }
+    case 'place':
+      return change(edit.node, (found) => ({ ...found, at: edit.at }));
+    case 'role':
+      return change(edit.node, ({ role: _, ...found }) =>
+        edit.role === undefined ? found : { ...found, role: edit.role },
+      );
+    case 'label':
+      return change(edit.node, ({ label: _, ...found }) =>
+        edit.label === undefined ? found : { ...found, label: edit.label },
+      );
+    case 'order': {
+      const place = (node: NodeName): number => {
+        const at = edit.nodes.indexOf(node);
+        return at < 0 ? edit.nodes.length : at;
+      };
+      return { ...circuit, nodes: [...circuit.nodes].sort((a, b) => place(a.node) - place(b.node)) };
+    }
+    case 'ablation':
+      return { ...circuit, ablation: edit.ablation };
+  }
+}
