@@ -55,7 +55,9 @@ export class CircuitMetric {
   static async create(runner: ModelRunner, spec: MetricSpec, task: TaskSet): Promise<CircuitMetric> {
     const metric = new CircuitMetric(runner, spec, task);
     if (!needsWholeRow(spec)) {
-      const ids = task.items.flatMap((item) => item.answers.flatMap(({ answer, foils }) => [answer, ...foils]));
+      const ids = task.items.flatMap((item) =>
+        item.answers.flatMap(({ answer, also = [], foils }) => [answer, ...also, ...foils]),
+      );
       for (const id of new Set(ids)) {
         metric.columns.set(id, await runner.unembedding.direction([{ id, weight: 1 }]));
       }
@@ -116,7 +118,7 @@ export class CircuitMetric {
   }
 
   private scoreByColumns({ at, target, normed }: Asked, scores: Scores): void {
-    const ids = [target.answer, ...target.foils];
+    const ids = [target.answer, ...(target.also ?? []), ...target.foils];
     const logits = ids.map((id) => {
       const column = this.columns.get(id);
       if (column === undefined) throw new Error(`Column ${id} of the unembedding was not read.`);
@@ -147,9 +149,11 @@ export class CircuitMetric {
   }
 }
 
-function wins(logitOf: LogitOf, { answer, foils }: AnswerTarget, row: LogitsRow | null): boolean {
-  const own = logitOf(answer);
+/** Whether the answer (or another right one) comes first. */
+function wins(logitOf: LogitOf, { answer, also = [], foils }: AnswerTarget, row: LogitsRow | null): boolean {
+  const own = Math.max(logitOf(answer), ...also.map(logitOf));
   if (foils.length > 0 || row === null) return foils.every((id) => own > logitOf(id));
-  for (let id = 0; id < row.length; id += 1) if (id !== answer && row[id] >= own) return false;
+  const right = [answer, ...also];
+  for (let id = 0; id < row.length; id += 1) if (!right.includes(id) && row[id] >= own) return false;
   return true;
 }

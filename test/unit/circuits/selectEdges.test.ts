@@ -2,6 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { EdgeGraph } from '../../../src/core/circuits/edgeGraph.ts';
 import { edgeCircuit, pruneDeadEnds, selectEdges } from '../../../src/core/circuits/selectEdges.ts';
 
+import { seededRandom } from '../../../src/shared/statistics.ts';
+import { SHAPES } from '../../support/randomModel.ts';
+
 const sizes = { nLayers: 2, nHeads: 4, nKeyValueHeads: 2, dMlp: 8, parallelResidual: false };
 const graph = new EdgeGraph(sizes);
 const edge = (from: string, to: string, channel: 'q' | 'k' | 'v' | 'mlp' | 'logits') =>
@@ -75,6 +78,25 @@ describe('choosing edges', () => {
     const full = edgeCircuit(graph, selectEdges(graph, scores, 6, 'greedy'), scores, info);
     expect(full.nodes[0]).toEqual({ node: 'L1.H2', effect: -3 });
     expect(full.edges?.[0].effect).toBe(-3);
+  });
+
+  it('chooses and prunes as EAP-IG’s own program', () => {
+    // Edges that stay of 5, 20, 60 and 120, by `Graph.from_json` of our export and its apply_greedy and apply_topn (2026-08).
+    const counts = {
+      gpt2: { greedy: [1, 11, 41, 120], score: [0, 4, 27, 113] },
+      gptNeoX: { greedy: [0, 10, 46, 107], score: [0, 3, 23, 97] },
+    };
+    for (const [shape, by] of Object.entries(counts)) {
+      const own = new EdgeGraph(SHAPES[shape]);
+      const random = seededRandom(7);
+      const scores = Float64Array.from({ length: own.edges }, () => random.normal());
+      for (const [select, wanted] of Object.entries(by)) {
+        const found = [5, 20, 60, 120].map((n) =>
+          selectEdges(own, scores, n, select as 'greedy' | 'score').reduce((sum, value) => sum + value, 0),
+        );
+        expect(found).toEqual(wanted);
+      }
+    }
   });
 
   it('refuses edges that the model does not have', () => {
