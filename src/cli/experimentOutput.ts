@@ -19,7 +19,7 @@ function stepRows(steps: readonly StepOutcome[]): string[][] {
     step.analysis,
     state(step),
     count(step.cost.forwardPasses),
-    duration(step.cost.seconds),
+    step.cost.seconds < 60 ? `${step.cost.seconds.toFixed(1)} s` : duration(step.cost.seconds),
   ]);
 }
 

@@ -127,7 +127,8 @@ export async function writeStep(
   if (result.evaluation !== undefined) {
     await writeFileAtomically(join(results, stepEvaluationName(step.name)), resultToJson(result.evaluation));
   }
-  if (result.circuit !== undefined && figures.complete) {
+  // An evaluation carries the circuit it is of; that one has a file already.
+  if (result.circuit !== undefined && result.evaluation === undefined && figures.complete) {
     await writeCircuit(join(results, `${step.name}${circuitEnding}`), result.circuit, key, fresh);
   }
   return path;

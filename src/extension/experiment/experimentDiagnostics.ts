@@ -118,8 +118,20 @@ export class ExperimentDiagnostics implements vscode.Disposable, vscode.CodeActi
       .map((shown) =>
         diagnosticAt(document, shown.expectation, `This is ${checkText(shown)}.`, warning, 'expectation'),
       );
-    this.#collection.set(document.uri, [...problems, ...failed]);
+    this.#collection.set(document.uri, [...problems, ...this.#refused(document), ...failed]);
     this.#hintsChanged.fire();
+  }
+
+  /** Steps that could not be run, with the reason, in the line where they begin. */
+  #refused(document: vscode.TextDocument): vscode.Diagnostic[] {
+    const file = this.documents.file(document);
+    return file.steps.flatMap((step) => {
+      const state = this.runs.state(document, file, step);
+      if (state.kind !== 'failed') return [];
+      const { end } = document.lineAt(document.positionAt(step.start)).range;
+      const range = { start: step.start, end: Math.min(step.end, document.offsetAt(end)) };
+      return [diagnosticAt(document, range, state.message, vscode.DiagnosticSeverity.Error, 'step-failed')];
+    });
   }
 
   async #checkModel(document: vscode.TextDocument): Promise<void> {

@@ -74,6 +74,7 @@ export class ExperimentRuns implements vscode.Disposable {
     this.#failures.delete(key);
     this.#changed.fire(document);
     const name = vscode.workspace.asRelativePath(document.uri);
+    const text = document.getText();
     try {
       await this.messages.runWithProgress(`Running ${name}`, async (signal, onProgress) => {
         const label = (own: string) => {
@@ -82,7 +83,7 @@ export class ExperimentRuns implements vscode.Disposable {
         };
         await this.port.request(
           'experiment.run',
-          { path: document.uri.fsPath, token, ...(steps && { steps }), ...(fresh && { fresh }) },
+          { path: document.uri.fsPath, text, token, ...(steps && { steps }), ...(fresh && { fresh }) },
           {
             signal: AbortSignal.any([signal, controller.signal]),
             onProgress: ({ done, total, label: own }) => onProgress({ done, total, label: label(own) }),

@@ -229,5 +229,10 @@ describe('experiment files', () => {
     const target: ExperimentTarget = { uri: document.uri.toString() };
     await vscode.commands.executeCommand('mechanist.runExperiment', target);
     await lens(document, /^\$\(error\) .*cur/);
+    const refused = await diagnostic(document, 'step-failed');
+    assert.match(refused.message, /cur/);
+    await replaceText(document, 'corruption: cur', 'corruption: corrupted');
+    await until('no mistake', () => diagnostics(document).length === 0);
+    await document.save();
   });
 });

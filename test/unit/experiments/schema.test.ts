@@ -4,12 +4,17 @@ import { parse } from 'yaml';
 import { stepKinds } from '../../../src/core/experiments/stepKinds.ts';
 import { ExperimentParser } from '../../../src/core/tasks/experiment/experimentFile.ts';
 import { experimentSchema, vocabularyOf } from '../../../src/core/tasks/experiment/experimentSchema.ts';
+import { analysesPage } from './analysesPage.ts';
 import { fileText, toyKinds } from './toyKinds.ts';
 
 describe('the schema of experiment files', () => {
   it('is committed as the registry of analyses generates it', async () => {
     const text = `${JSON.stringify(experimentSchema(stepKinds), null, 2)}\n`;
     await expect(text).toMatchFileSnapshot('../../../media/schemas/experiment.schema.json');
+  });
+
+  it('has a page of all analyses and their parameters that says the same', async () => {
+    await expect(analysesPage(stepKinds)).toMatchFileSnapshot('../../../docs/analyses.md');
   });
 
   it('gives the editor every analysis with its parameters', () => {
