@@ -48,6 +48,7 @@ const entries = [
       grid: 'src/webview/grid/main.tsx',
       results: 'src/webview/results/main.tsx',
       circuit: 'src/webview/circuit/main.tsx',
+      dataset: 'src/webview/dataset/main.tsx',
     },
     outdir: 'dist/webview',
   },

@@ -9,6 +9,7 @@ import type { ExperimentNotifications, ExperimentOutcome } from '../shared/exper
 import type { GridDocument, GridNotifications } from '../shared/gridDocument.ts';
 import type { Handlers, RequestContext } from '../shared/rpc.ts';
 import { circuitHandlers } from './circuitHandlers.ts';
+import { Datasets } from './datasets.ts';
 import { ExperimentMessages } from './experimentMessages.ts';
 import { GridMessages } from './gridMessages.ts';
 import { ModelTurns } from './modelTurns.ts';
@@ -30,6 +31,7 @@ export interface EngineParts {
 export function createEngineHandlers(parts: EngineParts): Handlers<EngineRequests> {
   const { store, notify } = parts;
   const turns = new ModelTurns(store, parts.load);
+  const datasets = new Datasets(store);
   const memoryBytes = () => sweepMemory(parts.availableBytes());
 
   const grid = async (
@@ -66,6 +68,8 @@ export function createEngineHandlers(parts: EngineParts): Handlers<EngineRequest
     ...circuitHandlers(turns, notify, memoryBytes),
     grid,
     'experiment.run': experiment,
+    'dataset.check': (source, context) => datasets.check(source, context),
+    'dataset.rows': ({ key, question }) => datasets.rows(key, question),
     'models.list': () => store.list(),
     'models.info': ({ model }) => store.info(model),
     'models.pull': ({ id }, context) => store.pull(id, context),

@@ -2,6 +2,9 @@ import { join } from 'node:path';
 import * as vscode from 'vscode';
 import { CircuitEditor, type CircuitPanel } from './circuit/circuitEditor.ts';
 import { registerCommands } from './commands/registerCommands.ts';
+import { DatasetDocuments } from './dataset/datasetDocuments.ts';
+import type { DatasetPanel } from './dataset/datasetPanel.ts';
+import { registerDatasets } from './dataset/registerDatasets.ts';
 import { EngineClient } from './engineClient.ts';
 import { ExperimentDocuments } from './experiment/experimentDocuments.ts';
 import { ExperimentRuns } from './experiment/experimentRuns.ts';
@@ -29,6 +32,8 @@ export interface MechanistApi {
   figuresPanels(): readonly Pick<FiguresPanel, 'state' | 'receive'>[];
   /** Circuit editors that are open. */
   circuitPanels(): readonly Pick<CircuitPanel, 'model' | 'receive' | 'document'>[];
+  /** Editors of datasets: what they show, and what their pages may ask. */
+  datasetPanels(): readonly Pick<DatasetPanel, 'state' | 'receive'>[];
 }
 
 /** Builds, registers and hands over for disposal; no logic of its own. */
@@ -56,6 +61,8 @@ export function activate(context: vscode.ExtensionContext): MechanistApi {
   const grids = new GridPanels(panelContext, sessions);
   const documents = new ExperimentDocuments(context.extensionPath);
   const results = new StepResults(documents);
+  const datasets = new DatasetDocuments(engine, models);
+  const openDatasets = new Set<DatasetPanel>();
   const runs = new ExperimentRuns(engine, documents, results, messages);
   const steering = new SteerPanels(panelContext);
   context.subscriptions.push(
@@ -70,6 +77,7 @@ export function activate(context: vscode.ExtensionContext): MechanistApi {
     new ResultEditor(panelContext),
     new CircuitEditor(panelContext),
     registerPromptLanguage(sessions, models),
+    registerDatasets({ extensionUri: context.extensionUri, messages, datasets, openDatasets }),
     registerExperimentLanguage(documents, results, runs, models),
     registerCommands({
       engine,
@@ -93,5 +101,6 @@ export function activate(context: vscode.ExtensionContext): MechanistApi {
     gridPanels: () => [...openGrids],
     figuresPanels: () => [...openFigures],
     circuitPanels: () => [...openCircuits],
+    datasetPanels: () => [...openDatasets],
   };
 }

@@ -16,6 +16,8 @@ export const steerPanelType = 'mechanist.steerPanel';
 export const resultEditorType = 'mechanist.result';
 /** The editor of circuits, `*.circuit.json`. */
 export const circuitEditorType = 'mechanist.circuit';
+/** The editor that shows datasets (`*.jsonl`) as tokens. */
+export const datasetEditorType = 'mechanist.dataset';
 
 /** Where a command acts: a prompt of a file, and perhaps one token of it. Sent by CodeLens, hovers and tests. */
 export interface PromptTarget {

@@ -1,4 +1,5 @@
 import type { CircuitRequests } from './circuitRequests.ts';
+import type { DatasetRowView, DatasetSource, DatasetSummary, RowsQuestion } from './datasetView.ts';
 import type { ExperimentOutcome } from './experimentRun.ts';
 import type { GridDocument, GridRequest } from './gridDocument.ts';
 import type { ModelInfo, ModelListing, VerifyReport } from './modelInfo.ts';
@@ -46,6 +47,10 @@ export interface EngineRequests extends CircuitRequests {
   /** Opens the model (progress by layer) so that the next request is fast. */
   'models.load': { params: { model: string }; result: ModelInfo };
   checkTerms: { params: { model: string; terms: readonly string[] }; result: readonly TermCheck[] };
+  /** Reads a dataset in a model's tokens and says what is wrong with it. No model is opened. */
+  'dataset.check': { params: DatasetSource; result: DatasetSummary };
+  /** Rows of a dataset that was checked; null when the engine no longer knows it: check it again. */
+  'dataset.rows': { params: { key: string; question: RowsQuestion }; result: readonly DatasetRowView[] | null };
   trace: { params: TraceRequest; result: TraceDocument };
   lens: { params: { request: TraceRequest; positions: readonly number[] }; result: LensTable };
   head: {

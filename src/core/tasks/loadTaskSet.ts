@@ -28,12 +28,16 @@ function hashOf(items: readonly TaskItem[]): string {
 }
 
 function refuseEmpty(source: TaskSource, { problems, refused }: TaskRows): never {
-  const first = problems.list().find(({ severity }) => severity === 'error');
+  const list = problems.list();
+  const first = list.find(({ severity }) => severity === 'error');
   const why =
     first === undefined
       ? 'It is empty: a row is one JSON object on one line, {"clean": "…", "answers": […]}.'
       : `All ${refused} rows are refused; the first reason: ${describeDatasetProblem(first)}`;
-  throw new MechanistError('bad-input', `${source.name} has no row that can be run. ${why}`, { refused });
+  throw new MechanistError('bad-input', `${source.name} has no row that can be run. ${why}`, {
+    refused,
+    problems: list,
+  });
 }
 
 /**
@@ -41,7 +45,7 @@ function refuseEmpty(source: TaskSource, { problems, refused }: TaskRows): never
  * every item has all of `answerNames`, in that order, and ids for all of `corruptions`; a role may be missing in some items.
  * The file is streamed; the rows that are kept are in memory. No forward passes.
  * @param nCtx the model's context, in tokens
- * @throws MechanistError `bad-input` when no row is left or a wanted corruption is in none, `cancelled`
+ * @throws MechanistError `bad-input` when no row is left (with the `problems` in its data) or a wanted corruption is in none, `cancelled`
  */
 export async function loadTaskSet(
   source: TaskSource,

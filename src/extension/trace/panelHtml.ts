@@ -10,7 +10,7 @@ export function panelRoots(extensionUri: vscode.Uri): vscode.Uri[] {
 export function panelHtml(
   webview: vscode.Webview,
   extensionUri: vscode.Uri,
-  name: 'trace' | 'grid' | 'results' | 'circuit',
+  name: 'trace' | 'grid' | 'results' | 'circuit' | 'dataset',
   title: string,
 ): string {
   const [root] = panelRoots(extensionUri);

@@ -6,6 +6,7 @@ import { extname, join } from 'node:path';
 import { build } from 'esbuild';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import type { CircuitPanelState } from '../../../src/shared/circuitPanelProtocol.ts';
+import type { DatasetPanelState } from '../../../src/shared/datasetPanelProtocol.ts';
 import type { FiguresPanelState } from '../../../src/shared/figuresPanelProtocol.ts';
 import type { GridPanelState } from '../../../src/shared/gridPanelProtocol.ts';
 import type { FromTracePanel, TracePanelState } from '../../../src/shared/tracePanelProtocol.ts';
@@ -24,8 +25,8 @@ export function findBrowser(): string | null {
   return candidates.find((path): path is string => path !== undefined && existsSync(path)) ?? null;
 }
 
-type AnyState = TracePanelState | GridPanelState | FiguresPanelState | CircuitPanelState;
-const panels = ['trace', 'grid', 'results', 'circuit'] as const;
+type AnyState = TracePanelState | GridPanelState | FiguresPanelState | CircuitPanelState | DatasetPanelState;
+const panels = ['trace', 'grid', 'results', 'circuit', 'dataset'] as const;
 type PanelName = (typeof panels)[number];
 
 export interface HarnessOptions {

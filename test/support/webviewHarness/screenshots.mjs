@@ -1,15 +1,15 @@
-// node test/support/webviewHarness/screenshots.mjs FOLDER [grid | figures | circuit [PART OF A NAME] | STATE.json]: pictures of the trace
-// panel (or of the heat-map panel, of experiments' results, or of circuits) in all themes and widths.
+// node test/support/webviewHarness/screenshots.mjs FOLDER [grid | figures | circuit | dataset [PART OF A NAME] | STATE.json]: pictures of the trace
+// panel (or of the heat-map panel, of experiments' results, of circuits, or of datasets) in all themes and widths.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 
 const [folder, state, only] = process.argv.slice(2);
-const others = { grid: 'shootGrid', figures: 'shootFigures', circuit: 'shootCircuit' };
+const others = { grid: 'shootGrid', figures: 'shootFigures', circuit: 'shootCircuit', dataset: 'shootDataset' };
 if (folder === undefined) {
   console.error(
-    'usage: node test/support/webviewHarness/screenshots.mjs FOLDER [grid | figures | circuit [PART] | STATE.json]',
+    'usage: node test/support/webviewHarness/screenshots.mjs FOLDER [grid | figures | circuit | dataset [PART] | STATE.json]',
   );
   process.exit(2);
 }
