@@ -171,6 +171,21 @@ class Steps:
             return pattern
         return edit
 
+    def once(self, layer, head):
+        """The part of a head's value that no token changes counts once, whatever its row of the pattern adds up to."""
+        weight, bias = self.value_map(layer, head)
+        norm, key = self.m._parts(self.m.blocks[layer])[5], head * self.m.kv_heads // self.m.heads
+        constant = bias + (norm.bias @ weight if self.m.kind == "gpt2" else 0)
+        queries = [q for q in range(self.m.heads) if q * self.m.kv_heads // self.m.heads == key]
+
+        def add(at, sign):
+            def edit(x):
+                x = x.clone()
+                x[:, :, at] += sign * constant
+                return x
+            return edit
+        return [(f"blocks.{layer}.attn.hook_v", add([key], -1)), (f"blocks.{layer}.attn.hook_z", add(queries, 1))]
+
     @staticmethod
     def position_swap(pair):
         def edit(x):
@@ -181,12 +196,16 @@ class Steps:
 
     def swap_first(self, pair, renormalise):
         swapped, base = self.exchanged(pair), self.score(self.clean)
-        return [[(self.score(self.clean, [(f"blocks.{layer}.attn.hook_pattern", self.column(swapped[layer], head, list(pair), renormalise))]) - base).tolist()
+        return [[(self.score(self.clean, [(f"blocks.{layer}.attn.hook_pattern", self.column(swapped[layer], head, list(pair), renormalise))]
+                            + ([] if renormalise else self.once(layer, head))) - base).tolist()
                  for head in range(self.m.heads)] for layer in range(self.m.layers)]
 
     def swap_several(self, pair, heads, shown, renormalise):
         swapped, everywhere = self.exchanged(pair), list(range(len(ROLES)))
         first = [(f"blocks.{layer}.attn.hook_pattern", self.column(swapped[layer], head, everywhere, renormalise)) for layer, head in heads]
+        if not renormalise:
+            groups = {(layer, head * self.m.kv_heads // self.m.heads): (layer, head) for layer, head in heads}
+            first = first + [edit for layer, head in groups.values() for edit in self.once(layer, head)]
         conditions = {"clean": [], "first": first}
         if not self.m.rotary:
             conditions |= {"positions": self.position_swap(pair), "both": self.position_swap(pair) + first}

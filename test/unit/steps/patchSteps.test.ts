@@ -17,6 +17,10 @@ import {
   stepContext,
 } from '../../support/steps.ts';
 
+// Which line of methods/acronyms.md §9, "Exact on any model", is held where: patching all positions, no-op, zero effects and E6 here;
+// path patching, E10 and E11 in swapSteps; OV, copying scores, direct logits and rows that add up to 1 in attentionSteps;
+// folding and refactoring in refactor; runner against PyTorch in reference. Mean ablation: test/unit/circuits.
+
 /** Float32 sums in another order; the limit of methods/acronyms.md §9 for logit differences. */
 const TOLERANCE = 1e-4;
 
@@ -75,6 +79,20 @@ describe.each(['gpt2', 'gptNeoX', 'llama', 'mistral'])('patching steps on a rand
           .every((value) => value === 0),
       ).toBe(true);
       expect(heads.warnings.join()).toContain('leaves 4 of 4 rows as they are');
+    }
+  });
+
+  it('every position of a layer from the other run is the other run (§9 line 1)', async () => {
+    const task = acronymTask(3);
+    const items = task.items.map((item) => ({ ...item, roles: { all: item.ids.map((_, at) => at) } }));
+    const context = stepContext(engine, { ...task, items, roles: ['all'] });
+    const { values } = await runStep(patchResidual, context, { corruption: 'all', by: 'role', metric });
+    for (const answer of ['L1', 'L2', 'L3']) {
+      const whole = values[`${answer}.corrupted`] - values[`${answer}.clean`];
+      expect(Math.abs(whole)).toBeGreaterThan(1e-3);
+      for (let layer = 0; layer < config.nLayers; layer += 1) {
+        expect(Math.abs(values[`${answer}.L${layer}.all`] - whole)).toBeLessThan(TOLERANCE);
+      }
     }
   });
 

@@ -56,7 +56,8 @@ describe.each(['gpt2', 'gptNeoX', 'llama'])('on a random %s', (name) => {
     options: { renormalise?: boolean; all?: boolean } = {},
   ): Promise<Intervention[]> {
     const pattern = await plainPattern(engine, row.ids, layer);
-    return heads.map((head) => {
+    const once = options.renormalise ? [] : await constantsOnce(layer, heads);
+    const edits = heads.map((head): Intervention => {
       const own = (query: number) => pattern[head][query === C1 ? C2 : query === C2 ? C1 : query][0];
       const queries = options.all ? row.ids.map((_, query) => query) : [C1, C2];
       return {
@@ -65,6 +66,25 @@ describe.each(['gpt2', 'gptNeoX', 'llama'])('on a random %s', (name) => {
         entries: queries.map((query) => ({ query, key: 0, value: own(query) })),
         ...(options.renormalise && { renormalise: true }),
       };
+    });
+    return [...edits, ...once];
+  }
+
+  /** Values of a residual stream of 0: what values have in common. It is taken from them and added to z. */
+  async function constantsOnce(layer: number, heads: readonly number[]): Promise<Intervention[]> {
+    const { dModel, dHead, nHeads, nKeyValueHeads } = config;
+    const hook = `blocks.${layer}.attn.hook_v`;
+    const residual = { dims: [1, 1, dModel], data: new Float32Array(dModel) };
+    const run = await engine.runner.run([[1]], { fromLayer: layer, toLayer: layer + 1, residual, hooks: [hook] });
+    const values = run.activations.get(hook)?.data ?? new Float32Array(0);
+    const perKey = nHeads / nKeyValueHeads;
+    return [...new Set(heads.map((head) => Math.floor(head / perKey)))].flatMap((key): Intervention[] => {
+      const vector = Array.from(values.subarray(key * dHead, (key + 1) * dHead));
+      const queries = Array.from({ length: perKey }, (_, i) => key * perKey + i);
+      return [
+        { kind: 'add', at: { hook, heads: [key] }, vector, factor: -1 },
+        { kind: 'add', at: { hook: `blocks.${layer}.attn.hook_z`, heads: queries }, vector },
+      ];
     });
   }
 

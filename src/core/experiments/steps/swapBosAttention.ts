@@ -101,7 +101,7 @@ function circuitOf(
 }
 
 const PUBLISHED =
-  'The two rows are left as they become, as published: they no longer add up to 1, only both together to 2. With renormalise each is divided by its sum.';
+  'The two rows are left as they become, as published: they no longer add up to 1, only both together to 2 (value biases count once all the same, as in the published weights). With renormalise each is divided by its sum.';
 
 /**
  * Exchanges how much two roles attend to the first position, in one head at a time, and says what that does to every answer
@@ -110,6 +110,7 @@ const PUBLISHED =
  */
 export const swapBosAttention: StepKind<SwapBosAttentionParams> = {
   name,
+  version: 2,
   params: {
     type: 'object',
     description: 'Exchanges how much two roles attend to the first position, one head at a time.',

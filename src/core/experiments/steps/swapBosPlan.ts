@@ -1,6 +1,7 @@
 import { streamAfterHeads } from '../../analyses/gridHeads.ts';
 import type { SweepPlan } from '../../analyses/gridPlan.ts';
 import { type CellRun, type GroupRuns, headAxis, layerAxis, startPositions } from '../../analyses/gridPlan.ts';
+import { HeadWeights } from '../../engine/headWeights.ts';
 import type { BlockHook } from '../../engine/hookPoints.ts';
 import type { ModelConfig } from '../../models/modelConfig.ts';
 
@@ -18,19 +19,27 @@ export function layersWithoutFirst({ attention }: ModelConfig, positions: readon
   );
 }
 
+/** Where a change of z is made, and what is needed for it. */
+interface DeltaPlace {
+  readonly runs: GroupRuns;
+  readonly layer: number;
+  readonly cell: CellRun;
+  readonly pair: readonly [own: number, other: number];
+  readonly renormalise: boolean;
+  /** The part of the head's values that is the same for every token, `[d_head]`. */
+  readonly constant: Float64Array;
+}
+
 /**
- * What the exchange changes in z of a head, at one of the two positions: with p the attention to the first position there, q
- * at the other, v the first position's value, z + (q − p) v, divided by 1 + q − p where the row is renormalised.
+ * What the exchange changes in z of a head, at one of the two positions, written to `dz` from `at` on: with p the attention to
+ * the first position there, q at the other, v the first position's value and c the part of values that no token changes,
+ * (q − p)(v − c): as published, where c is folded into the output bias. Renormalised: (z + (q − p) v) / (1 + q − p) − z,
+ * in which c makes no difference.
  */
-function addDelta(
-  dz: Float32Array,
-  at: number,
-  runs: GroupRuns,
-  layer: number,
-  { item, column }: CellRun,
-  [own, other]: readonly [number, number],
-  renormalise: boolean,
-): void {
+function addDelta(dz: Float32Array, at: number, place: DeltaPlace): void {
+  const { runs, layer, renormalise, constant } = place;
+  const { item, column } = place.cell;
+  const [own, other] = place.pair;
   const { base } = runs;
   const { nHeads, nKeyValueHeads, dHead } = base.runner.config;
   const pattern = base.at(layer, 'attn.hook_pattern');
@@ -41,9 +50,10 @@ function addDelta(
   const z = base.at(layer, 'attn.hook_z');
   const from = ((item * base.count + own) * nHeads + column) * dHead;
   const more = bos(other) - bos(own);
-  const sum = renormalise ? 1 + more : 1;
   for (let e = 0; e < dHead; e += 1) {
-    dz[at + e] = (z[from + e] + more * values[value + e]) / sum - z[from + e];
+    dz[at + e] = renormalise
+      ? (z[from + e] + more * values[value + e]) / (1 + more) - z[from + e]
+      : more * (values[value + e] - constant[e]);
   }
 }
 
@@ -56,6 +66,7 @@ export function swapBosPlan({ positions: pair, renormalise }: BosSwap, config: M
   const mid: BlockHook[] = parallelResidual ? [] : ['hook_resid_mid'];
   const first = Math.min(...pair);
   const without = layersWithoutFirst(config, pair);
+  const weights = new Map<number, Promise<HeadWeights>>();
   return {
     axes: { rows: layerAxis(nLayers), columns: headAxis(nHeads) },
     intervention: `attention to the first position exchanged between two positions, ${renormalise ? 'rows renormalised' : 'rows as they become'}`,
@@ -70,10 +81,15 @@ export function swapBosPlan({ positions: pair, renormalise }: BosSwap, config: M
       const layer = start.boundary - 1;
       const positions = startPositions(start, runs);
       const dz = new Float32Array(cells.length * positions.length * dHead);
+      const own = weights.get(layer) ?? HeadWeights.read(stack.runner, layer);
+      weights.set(layer, own);
+      const values = await own;
+      const constants = Array.from({ length: nHeads }, (_, head) => values.constantValue(head));
       cells.forEach((cell, c) => {
-        for (const [own, other] of [pair, [pair[1], pair[0]] as const]) {
-          const p = positions.indexOf(own);
-          if (p >= 0) addDelta(dz, (c * positions.length + p) * dHead, runs, layer, cell, [own, other], renormalise);
+        for (const swapped of [pair, [pair[1], pair[0]] as const]) {
+          const p = positions.indexOf(swapped[0]);
+          const place = { runs, layer, cell, pair: swapped, renormalise, constant: constants[cell.column] };
+          if (p >= 0) addDelta(dz, (c * positions.length + p) * dHead, place);
         }
       });
       const heads = cells.map(({ column }) => column);

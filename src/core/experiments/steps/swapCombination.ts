@@ -74,6 +74,7 @@ function warningsOf({ model }: StepContext, { renormalise, queries = 'all' }: Sw
  */
 export const swapCombination: StepKind<SwapCombinationParams> = {
   name: 'swap-combination',
+  version: 2,
   params: {
     type: 'object',
     description:

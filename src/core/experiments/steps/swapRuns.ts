@@ -2,6 +2,7 @@ import { MechanistError } from '../../../shared/errors.ts';
 import type { Intervention } from '../../../shared/intervention.ts';
 import type { MetricSpec } from '../../../shared/metric.ts';
 import type { PackedArray } from '../../../shared/packedArray.ts';
+import { HeadWeights } from '../../engine/headWeights.ts';
 import type { NamedRuns } from '../../engine/interventions/namedRuns.ts';
 import type { CellResult, StepCell, StepContext } from '../stepKind.ts';
 import { idPart, type RowChunk, rowChunks } from './cellIds.ts';
@@ -73,6 +74,28 @@ function exchanged(pattern: PackedArray, [a, b]: readonly [number, number]): Pac
   return { dims: pattern.dims, data };
 }
 
+/**
+ * Lets the part of a head's values that no token changes count once, whatever its row of the pattern adds up to: it is taken
+ * from the values and added to z, as if it were folded into the output bias, which published numbers presuppose.
+ */
+async function countConstantsOnce({ runner }: StepContext, heads: readonly Head[]): Promise<Intervention[]> {
+  const { nHeads, nKeyValueHeads } = runner.config;
+  const perKey = nHeads / nKeyValueHeads;
+  const groups = [...new Map(heads.map((head) => [`${head.layer}.${Math.floor(head.head / perKey)}`, head])).values()];
+  const found: Intervention[] = [];
+  for (const { layer, head } of groups) {
+    const constant = [...(await HeadWeights.read(runner, layer)).constantValue(head)];
+    if (constant.every((value) => value === 0)) continue;
+    const key = Math.floor(head / perKey);
+    const queries = Array.from({ length: perKey }, (_, i) => key * perKey + i);
+    found.push(
+      { kind: 'add', at: { hook: `blocks.${layer}.attn.hook_v`, heads: [key] }, vector: constant, factor: -1 },
+      { kind: 'add', at: { hook: `blocks.${layer}.attn.hook_z`, heads: queries }, vector: constant },
+    );
+  }
+  return found;
+}
+
 function interventionsOf(step: SwapStep, condition: Condition, pair: readonly [number, number]): Intervention[] {
   const layers = [...new Set(condition.first.map(({ layer }) => layer))];
   const bos = layers.map(
@@ -113,7 +136,8 @@ async function runGroup(
   const hooks = layerHooks(step.heads, 'attn.hook_pattern');
   for (const [index, condition] of step.conditions.entries()) {
     await context.giveWay?.();
-    const interventions = interventionsOf(step, condition, pair);
+    const once = step.renormalise ? [] : await countConstantsOnce(context, condition.first);
+    const interventions = [...interventionsOf(step, condition, pair), ...once];
     const runs: NamedRuns = condition.first.length > 0 ? { exchanged: recorded } : {};
     const run = await runner.runWith(tokens, { interventions, runs, hooks, positions, signal });
     take(index, new Patterns(run.activations, positions), await readLogits(run, scoring, signal));

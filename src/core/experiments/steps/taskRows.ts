@@ -1,6 +1,6 @@
 import { MechanistError } from '../../../shared/errors.ts';
 import { visibleToken } from '../../../shared/format.ts';
-import type { TaskAnswer, TaskItem, TaskSet } from '../../../shared/taskSet.ts';
+import { corruptionFor, type TaskAnswer, type TaskItem, type TaskSet } from '../../../shared/taskSet.ts';
 import type { SweepItem } from '../../tasks/gridRequest.ts';
 
 const list = (names: readonly string[]) => (names.length === 0 ? 'none' : names.join(', '));
@@ -38,7 +38,7 @@ export interface CorruptionJob {
 export function corruptionJobs(task: TaskSet, pattern: string, answers: readonly string[]): readonly CorruptionJob[] {
   const jobs = new Map<string, string[]>();
   for (const answer of answers) {
-    const corruption = pattern.replaceAll('{answer}', answer);
+    const corruption = corruptionFor(pattern, answer);
     if (!task.corruptions.includes(corruption)) {
       const known = `The data has the corruptions ${list(task.corruptions)}.`;
       throw new MechanistError('bad-input', `There is no corruption "${corruption}". ${known}`);
