@@ -7,7 +7,7 @@ import { datasetLine, ProblemList } from '../core/tasks/dataset.ts';
 import { headerLine } from '../core/tasks/datasetHeader.ts';
 import { reporter } from '../core/tasks/datasetReport.ts';
 import { formatOfFile, importDataset } from '../core/tasks/importDataset.ts';
-import { makeAcronyms } from '../core/tasks/make/acronyms.ts';
+import { acronymWordsOf, makeAcronyms } from '../core/tasks/make/acronyms.ts';
 import type { MadeDataset } from '../core/tasks/make/drawRows.ts';
 import { makeGreaterThan } from '../core/tasks/make/greaterThan.ts';
 import { makeIoi } from '../core/tasks/make/ioi.ts';
@@ -31,6 +31,10 @@ function tell({ terminal }: Surroundings, file: string, problem: DatasetProblem)
   terminal.err(`${file}:${describeDatasetProblem({ ...problem, message: `${severity}: ${problem.message}` })}\n`);
 }
 
+async function readText(file: string, { cwd }: Surroundings): Promise<string> {
+  return await readFile(resolve(cwd, file), 'utf8').catch((error) => unreadable(file, error));
+}
+
 async function tokenizerOf(model: string, surroundings: Surroundings) {
   await pullIfMissing(model, surroundings);
   return await surroundings.store.tokenizer(model);
@@ -38,9 +42,10 @@ async function tokenizerOf(model: string, surroundings: Surroundings) {
 
 async function make(command: Action<'make'>, surroundings: Surroundings): Promise<number> {
   const { tokenizer } = await tokenizerOf(command.model, surroundings);
-  const { task, rows, seed, letters, collisions } = command;
+  const { task, rows, seed, letters, collisions, before } = command;
+  const words = command.words === null ? {} : { words: acronymWordsOf(await readText(command.words, surroundings)) };
   const makers: Readonly<Record<typeof task, () => MadeDataset>> = {
-    acronyms: () => makeAcronyms(tokenizer, { rows, seed, letters, collisions }),
+    acronyms: () => makeAcronyms(tokenizer, { rows, seed, letters, collisions, before, ...words }),
     ioi: () => makeIoi(tokenizer, { rows, seed }),
     'greater-than': () => makeGreaterThan(tokenizer, { rows, seed }),
   };
@@ -91,7 +96,7 @@ async function check(command: Action<'check'>, surroundings: Surroundings): Prom
 async function importFile(command: Action<'import'>, surroundings: Surroundings): Promise<number> {
   const { file, model } = command;
   const tokenizer = model === null ? null : (await tokenizerOf(model, surroundings)).tokenizer;
-  const source = await readFile(resolve(surroundings.cwd, file), 'utf8').catch((error) => unreadable(file, error));
+  const source = await readText(file, surroundings);
   const format = command.format ?? formatOfFile(file);
   const { rows, problems, header } = importDataset(source, format, tokenizer);
   for (const problem of problems) tell(surroundings, file, problem);

@@ -16,6 +16,9 @@ export type DatasetCommand = { readonly kind: 'dataset' } & (
       /** Of acronyms. */
       readonly letters: number;
       readonly collisions: Collisions;
+      readonly before: string;
+      /** Of acronyms: a file with the words of each row; null: they are drawn. */
+      readonly words: string | null;
       readonly out: string;
     }
   | { readonly action: 'check'; readonly file: string; readonly model: string }
@@ -38,6 +41,8 @@ const options = {
   seed: text,
   letters: text,
   collisions: text,
+  before: text,
+  words: text,
   format: text,
   out: text,
 } as const;
@@ -72,7 +77,7 @@ function onlyFor(action: string, values: Values, names: readonly (keyof Values)[
 function readMake(task: string | undefined, values: Values): DatasetCommand {
   onlyFor('make', values, ['format']);
   const name = oneOf('the task', needed(`make needs one of ${tasks.join(', ')}`, task), tasks, 'acronyms');
-  if (name !== 'acronyms') onlyFor(`make ${name}`, values, ['letters', 'collisions']);
+  if (name !== 'acronyms') onlyFor(`make ${name}`, values, ['letters', 'collisions', 'before', 'words']);
   return {
     kind: 'dataset',
     action: 'make',
@@ -82,6 +87,8 @@ function readMake(task: string | undefined, values: Values): DatasetCommand {
     seed: readInteger('seed', values.seed, 0) ?? 0,
     letters: readInteger('letters', values.letters, 1) ?? 3,
     collisions: oneOf('--collisions', values.collisions, ['exclude', 'avoid', 'allow'], 'exclude'),
+    before: values.before ?? '',
+    words: values.words ?? null,
     out: needed('make needs --out FILE', values.out),
   };
 }
@@ -99,7 +106,7 @@ export function parseDatasetCommand(
   const [action, subject, extra] = positionals;
   if (extra !== undefined) throw new UsageError(`unexpected argument "${extra}"`);
   if (action === 'make') return { ...readMake(subject, values), json };
-  const making = ['rows', 'seed', 'letters', 'collisions'] as const;
+  const making = ['rows', 'seed', 'letters', 'collisions', 'before', 'words'] as const;
   if (action === 'check') {
     onlyFor('check', values, [...making, 'format', 'out']);
     const file = needed('check needs a file', subject);

@@ -92,6 +92,10 @@ Options of dataset
   --letters K              make acronyms: letters of each, default 3
   --collisions HOW         make acronyms: exclude (default), avoid or allow that a
                            corrupted token equals the clean one
+  --before TEXT            make acronyms: text before each prompt, as
+                           "<|endoftext|>" where a tokenizer adds no BOS
+  --words FILE             make acronyms: words of each row, as lines of the
+                           paper's data or of words alone, instead of drawn ones
   --format FORMAT          import: jsonl, autocircuit, csv, or text (lines of
                            "prompt, answer"); default: by the file's name
   --out FILE               the .jsonl file to write

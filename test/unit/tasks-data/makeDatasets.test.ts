@@ -5,7 +5,7 @@ import type { Tokenizer } from '../../../src/core/models/tokenizer.ts';
 import { datasetLine } from '../../../src/core/tasks/dataset.ts';
 import { headerLine } from '../../../src/core/tasks/datasetHeader.ts';
 import { loadTaskSet } from '../../../src/core/tasks/loadTaskSet.ts';
-import { makeAcronyms } from '../../../src/core/tasks/make/acronyms.ts';
+import { acronymWordsOf, makeAcronyms } from '../../../src/core/tasks/make/acronyms.ts';
 import { capitalisedWords } from '../../../src/core/tasks/make/capitalisedWords.ts';
 import type { MadeDataset } from '../../../src/core/tasks/make/drawRows.ts';
 import { makeGreaterThan } from '../../../src/core/tasks/make/greaterThan.ts';
@@ -36,6 +36,28 @@ async function load({ header, rows }: MadeDataset, tokenizer: Tokenizer): Promis
 const at = (item: TaskItem, role: string) => item.roles[role].map((position) => item.tokens[position]).join('');
 
 describe('acronyms', () => {
+  it('take the words of given lines, and refuse those that do not fit', () => {
+    const drawn = makeAcronyms(listTokenizer(acronymWords), { letters: 3, rows: 3, seed: 1 }).rows;
+    const words = drawn.map(({ clean }) => clean.slice(4, clean.indexOf(' (')));
+    const text = [`The ${words[0]} (XY, XYZ`, words[1], 'One two', `The ${words[2]} (`, ''].join('\n');
+    const options = { letters: 3, rows: 9, seed: 1, words: acronymWordsOf(text) };
+    const made = makeAcronyms(listTokenizer(acronymWords), options);
+    expect(made.rows.map(({ clean }) => clean)).toEqual(drawn.map(({ clean }) => clean));
+    expect(made.refused).toEqual({ 'not 3 words': 1 });
+  });
+
+  it('begin with a token that the tokenizer does not add, where one is given', async () => {
+    const tokenizer = listTokenizer([...acronymWords, '<bos>']);
+    const made = makeAcronyms(tokenizer, { letters: 3, rows: 10, seed: 1, before: '<bos>' });
+    const task = await load(made, tokenizer);
+    expect(task.items).toHaveLength(10);
+    for (const item of task.items) {
+      expect([at(item, 'BOS'), at(item, 'The')]).toEqual(['<bos>', 'The']);
+      expect(item.answers[0].position).toBe(8);
+      expect(item.tokens[8]).toBe(' (');
+    }
+  });
+
   it.each([1, 2, 3, 6])(
     'of %i letters have every token at its role and every answer after the letters before',
     async (k) => {

@@ -10,6 +10,16 @@ export interface AcronymOptions extends MakeOptions {
   readonly letters: number;
   /** Of the corruptions: `exclude` unless given (for `cur`; `avoid` for the others), `allow` as in the paper. */
   readonly collisions?: Collisions;
+  /** Text before each prompt: a beginning-of-sequence token that the tokenizer does not add by itself, as `<|endoftext|>`. */
+  readonly before?: string;
+  /** Words of the rows, in their order, instead of drawn ones; rows that do not tokenize as they must are refused. */
+  readonly words?: readonly (readonly string[])[];
+}
+
+/** The words of each line `The Wxx Yyy Zzz (WY, WYZ` of the paper's data, or of a line of words alone. */
+export function acronymWordsOf(text: string): string[][] {
+  const lines = text.split(/\r?\n/).filter((line) => line.trim() !== '');
+  return lines.map((line) => (/^The (.+?) \(/.exec(line)?.[1] ?? line).trim().split(/\s+/));
 }
 
 const CAPITALS = [...'ABCDEFGHIJKLMNOPQRSTUVWXYZ'];
@@ -47,13 +57,14 @@ class AcronymDraws {
     private readonly tokenizer: Tokenizer,
     private readonly k: number,
     private readonly random: Random,
+    private readonly before: string,
   ) {
     const { kind, byLetter } = capitalisedWords(tokenizer);
     this.words = byLetter;
     this.kind = kind;
     this.letters = CAPITALS.filter((letter) => this.words.has(letter) && isToken(tokenizer, letter));
     this.next = followers(this.letters, tokenizer);
-    this.offset = tokenizer.encode('The').length - 1;
+    this.offset = tokenizer.encode(`${before}The`).length - 1;
   }
 
   get counts() {
@@ -67,18 +78,26 @@ class AcronymDraws {
   }
 
   draw(): Draw {
-    const { k, tokenizer, offset } = this;
+    const { k } = this;
     const letters = [this.one(this.letters)];
     while (letters.length < k) {
       const after = this.next.get(letters[letters.length - 1]) ?? [];
       if (after.length === 0) return 'the letters merge into fewer tokens';
       letters.push(this.one(after));
     }
+    return this.of(letters.map((letter) => this.one(this.words.get(letter) ?? [])));
+  }
+
+  /** The row of these words. */
+  of(words: readonly string[]): Draw {
+    const { k, tokenizer, offset, before } = this;
+    if (words.length !== k) return `not ${k} words`;
+    const letters = words.map((word) => word[0]);
+    if (letters.some((letter) => !this.letters.includes(letter))) return 'a letter that is no token of its own';
     const acronym = letters.join('');
     if (tokenizer.encodePiece(acronym).length !== k) return 'the letters merge into fewer tokens';
-    const words = letters.map((letter) => this.one(this.words.get(letter) ?? []));
     if (new Set(words).size < k) return 'a word comes twice';
-    const clean = `The ${words.join(' ')} (${acronym.slice(0, -1)}`;
+    const clean = `${before}The ${words.join(' ')} (${acronym.slice(0, -1)}`;
     const texts = ['The', ...words.flatMap((word) => [` ${word[0]}`, word.slice(1)]), ' (', ...letters];
     const tokens = tokenizer.encode(clean + letters[k - 1]).slice(offset);
     if (tokens.length !== texts.length || tokens.some(({ text }, i) => text !== texts[i])) {
@@ -93,7 +112,7 @@ class AcronymDraws {
     const { k, offset } = this;
     const end = offset + 2 * k + 1;
     const roles = [
-      ...(offset > 0 ? [['BOS', [0]] as const] : []),
+      ...(offset > 0 ? [['BOS', Array.from({ length: offset }, (_, i) => i)] as const] : []),
       ['The', [offset]] as const,
       ...numbers(k).flatMap((i) => [[`C${i}`, [offset + 2 * i - 1]] as const, [`T${i}`, [offset + 2 * i]] as const]),
       ['P', [end]] as const,
@@ -104,29 +123,43 @@ class AcronymDraws {
   }
 }
 
+/** How many rows there are, and where each comes from: drawn, or the next of those given. */
+function drawsOf(draws: AcronymDraws, options: AcronymOptions): [MakeOptions, () => Draw] {
+  if (options.words === undefined) return [options, () => draws.draw()];
+  const all = options.words.map((words) => draws.of(words));
+  const good = new Set(all.flatMap((found) => (typeof found === 'string' ? [] : found.clean)));
+  let next = 0;
+  const take = () => {
+    const found = all[next % all.length];
+    next += 1;
+    return found;
+  };
+  return [{ ...options, rows: Math.min(options.rows, Math.max(1, good.size)) }, take];
+}
+
 /**
  * Prompts `The Wxx Yyy Zzz (WY` whose next token is `Z`, for acronyms of k letters, with an answer at ` (` and at each letter
  * (García-Carrasco et al. 2024, arXiv 2405.04156). Differences: any k; words are the vocabulary's own (`capitalisedWords`)
  * instead of a list of nouns; the first letter is uniform over those that have
  * words, each next one over those that do not merge with the one before; no word twice in a row and no row
  * twice; no BOS unless the tokenizer adds
- * one. In `cur` no row keeps its letter or tail, in the other corruptions as few rows as
+ * one, or `before` has it. In `cur` no row keeps its letter or tail, in the other corruptions as few rows as
  * possible keep all that is exchanged; the paper allows both (`collisions: allow`). No forward passes.
  * @throws MechanistError `bad-input` when the tokenizer leaves no words or no rows
  */
 export function makeAcronyms(tokenizer: Tokenizer, options: AcronymOptions): MadeDataset {
-  const { letters: k, seed, collisions = 'exclude' } = options;
+  const { letters: k, seed, collisions = 'exclude', before = '' } = options;
   if (!Number.isSafeInteger(k) || k < 1) {
     throw new MechanistError('bad-input', `An acronym has at least 1 letter, not ${k}.`);
   }
-  const draws = new AcronymDraws(tokenizer, k, seededRandom(seed));
+  const draws = new AcronymDraws(tokenizer, k, seededRandom(seed), before);
   const caps = draws.letters;
   if (caps.length < 2) {
     const message =
       'This tokenizer has no words that split into a space with a capital and a rest, so acronyms cannot be made for it.';
     throw new MechanistError('bad-input', message);
   }
-  const { rows, refused } = drawRows('acronyms', options, () => draws.draw());
+  const { rows, refused } = drawRows('acronyms', ...drawsOf(draws, options));
   const header: Omit<DatasetHeader, 'line'> = {
     name: `acronyms of ${k} letters`,
     seed,
