@@ -126,36 +126,36 @@ describe('experiment files', () => {
   });
 
   it('keep what is done on cancel, say so, and go on from there', async () => {
-    const document = await openExperiment(one, 6000);
+    const document = await openExperiment(one, 3000);
     const running = press(document, /Run$/);
-    await lens(document, /\d+ of 750 cells/);
+    await lens(document, /\d+ of 376 cells/);
     await until('the first cells', async () =>
-      (await lensTitles(document)).some((title) => /[1-9]\d* of 750/.test(title)),
+      (await lensTitles(document)).some((title) => /[1-9]\d* of 376/.test(title)),
     );
     await press(document, /Cancel/);
     await running;
     const done = figures('baseline').cells.done;
-    assert.ok(done > 0 && done < 750, `${done} cells are done: too many or none to cancel`);
-    await lens(document, new RegExp(`^${done} of 750 cells$`));
+    assert.ok(done > 0 && done < 376, `${done} cells are done: too many or none to cancel`);
+    await lens(document, new RegExp(`^${done} of 376 cells$`));
     await press(document, /Resume/);
     const whole = figures('baseline');
-    assert.deepEqual([whole.complete, whole.cells.done], [true, 750]);
+    assert.deepEqual([whole.complete, whole.cells.done], [true, 376]);
     const parts = readFileSync(join(folder, 'x.results/parts/baseline.jsonl'), 'utf8').trim().split('\n');
-    assert.equal(parts.length, 750, 'no cell was run twice');
+    assert.equal(parts.length, 376, 'no cell was run twice');
   });
 
   it('lose no finished cell when the engine is killed', async () => {
-    const document = await openExperiment(one, 6000);
+    const document = await openExperiment(one, 3000);
     const running = press(document, /Run$/);
     await until('the first cells', async () =>
-      (await lensTitles(document)).some((title) => /[1-9]\d* of 750/.test(title)),
+      (await lensTitles(document)).some((title) => /[1-9]\d* of 376/.test(title)),
     );
     const pid = extension().exports.enginePid();
     assert.ok(pid !== undefined);
     process.kill(pid, 'SIGKILL');
     await running;
     const kept = readFileSync(join(folder, 'x.results/parts/baseline.jsonl'), 'utf8').trim().split('\n').length;
-    assert.ok(kept > 0 && kept < 750);
+    assert.ok(kept > 0 && kept < 376);
     await press(document, /Resume|Run$/);
     assert.ok(figures('baseline').complete);
   });
