@@ -7,8 +7,10 @@ import { CellWriter, partsFolder, type StoredCell } from './cellStore.ts';
 import type { CellResult, StepCell, StepContext } from './stepKind.ts';
 import { type StepPlan, weightOf } from './stepPlan.ts';
 
-/** Time between two writings of a result that is not finished, in milliseconds. */
+/** Least time between two writings of a result that is not finished, in milliseconds. */
 const SAVE_MS = 3000;
+/** Share of the time that writing them may take at most. */
+const SAVE_SHARE = 0.05;
 
 export interface StepRun {
   readonly results: string;
@@ -90,7 +92,7 @@ export async function runCells(plan: StepPlan, wanted: readonly StepCell[], run:
   const clock = new StepClock(plan, run, total);
   const writer = new CellWriter(partsFolder(run.results), step.name, run.share);
   const recent = keepRecent();
-  let saved = Date.now();
+  let nextSave = performance.now() + SAVE_MS;
   try {
     for (const cell of missing) {
       await turn();
@@ -101,9 +103,11 @@ export async function runCells(plan: StepPlan, wanted: readonly StepCell[], run:
       await writer.append(stored);
       run.done.set(cell.id, stored);
       clock.finished(cell);
-      if (Date.now() - saved < SAVE_MS) continue;
+      if (performance.now() < nextSave) continue;
+      const started = performance.now();
       await run.save();
-      saved = Date.now();
+      const took = performance.now() - started;
+      nextSave = performance.now() + Math.max(SAVE_MS, took / SAVE_SHARE);
     }
   } finally {
     await writer.close();
