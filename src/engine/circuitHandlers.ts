@@ -1,4 +1,4 @@
-import { CircuitDesk } from '../core/session/circuitDesk.ts';
+import { CircuitDesk, importEapIg } from '../core/session/circuitDesk.ts';
 import type { CircuitNotifications, CircuitRequests, ScoredCircuit } from '../shared/circuitRequests.ts';
 import type { Handlers } from '../shared/rpc.ts';
 import type { ModelTurns } from './modelTurns.ts';
@@ -29,6 +29,12 @@ export function circuitHandlers(
         desk.evaluate(engine, question, memoryBytes(), onScored, job),
       );
     },
+    'circuit.convert': (params, context) =>
+      turns.withModel(params.question.model, context, (engine, job) =>
+        desk.convert(engine, params, memoryBytes(), job),
+      ),
+    'circuit.import': (params, context) =>
+      turns.withModel(params.model, context, (engine) => importEapIg(engine, params)),
     'circuit.detail': (params, context) =>
       turns.withModel(params.question.model, context, (engine, job) => desk.detail(engine, params, memoryBytes(), job)),
   };

@@ -67,6 +67,8 @@ export interface CircuitPanelState {
   /** The last circuit that could be read from the text; null when none could yet. */
   readonly circuit: CircuitFile | null;
   readonly faults: readonly CircuitFault[];
+  /** The text is a graph of EAP-IG, which can be made a circuit. */
+  readonly foreign: boolean;
   /** Null until model and data are open. */
   readonly setting: CircuitSetting | null;
   /** Numbers of `evaluation.circuit`, which may be the circuit before the last edit. Parts may still be missing. */
@@ -96,13 +98,15 @@ export type CircuitEdit =
 export type ToCircuitPanel = { readonly type: 'state'; readonly state: CircuitPanelState };
 
 export type FromCircuitPanel =
-  | { readonly type: 'ready' | 'showLog' | 'openAsText' | 'goOn' | 'chooseData' | 'retry' | 'cancel' }
+  | { readonly type: 'ready' | 'showLog' | 'openAsText' | 'goOn' | 'chooseData' | 'retry' | 'cancel' | 'importGraph' }
   | { readonly type: 'edit'; readonly edit: CircuitEdit }
   /** Asks the person for a role, a name, or a node to add, in VS Code's own boxes. */
   | { readonly type: 'ask'; readonly what: 'role' | 'label'; readonly node: NodeName }
   | { readonly type: 'ask'; readonly what: 'add' }
   | { readonly type: 'select'; readonly node: NodeName | null; readonly answer: number | 'all' }
   | { readonly type: 'copy'; readonly text: string }
+  /** Written by the engine, as other tools read it. */
+  | { readonly type: 'convert'; readonly to: 'eap-ig' | 'attribution-graph' }
   | {
       readonly type: 'export';
       readonly format: ExportFormat;

@@ -24,8 +24,15 @@ export interface ScoredCircuit {
   readonly gains: readonly CircuitGain[];
 }
 
+/** Formats of other tools. */
+export type ForeignFormat = 'eap-ig' | 'attribution-graph';
+
 /** Requests of the circuit panel; part of `EngineRequests`. */
 export interface CircuitRequests {
+  /** The circuit as other tools read it. */
+  'circuit.convert': { params: { question: CircuitQuestion; to: ForeignFormat }; result: string };
+  /** A graph of EAP-IG as the text of a circuit file. */
+  'circuit.import': { params: { model: string; name: string; text: string }; result: string };
   'circuit.open': { params: CircuitQuestion; result: OpenedCircuit };
   /** Scores a circuit: faithfulness at once, the rest in parts; while it runs, `circuit.scored` carries `token`. */
   'circuit.evaluate': { params: { question: CircuitQuestion; token: string }; result: ScoredCircuit };

@@ -30,6 +30,7 @@ export function circuitState(change: Partial<CircuitPanelState> = {}): CircuitPa
     title: 'acronyms.circuit.json',
     circuit,
     faults: [],
+    foreign: false,
     setting: acronymSetting,
     evaluation: makeEvaluation(circuit),
     freshness: 'fresh',

@@ -9,6 +9,9 @@ import type { Picture } from '../../shared/figures.ts';
 import type { MetricSpec } from '../../shared/metric.ts';
 import type { TaskItem, TaskSet } from '../../shared/taskSet.ts';
 import type { AnalysisEngine } from '../analyses/analysisEngine.ts';
+import { circuitToAttributionGraph, graphExample } from '../circuits/attributionGraph.ts';
+import { circuitToText } from '../circuits/circuitFile.ts';
+import { circuitToEapIg, readEapIg } from '../circuits/eapIgJson.ts';
 import { keptEvaluator } from '../circuits/keptEvaluator.ts';
 import { type KeptEnds, PanelEvaluation } from '../circuits/panelEvaluation.ts';
 import { whereHeadsLook } from '../circuits/whereHeadsLook.ts';
@@ -64,6 +67,24 @@ function namedTokens({ items }: TaskSet): number[] {
   return most.map(([id]) => id).sort((a, b) => a - b);
 }
 
+/** Names of the two spellings of the answers in a figure. */
+const READ = 'other spelling';
+const WRITTEN = 'answers';
+
+/**
+ * The OV circuit on the answers and, as words in a prompt often have another spelling than where they are predicted, on the
+ * same with the leading space put in or left out. Nothing to ask where the answers are fewer than two.
+ */
+function ovQuestion(engine: AnalysisEngine, task: TaskSet, node: string) {
+  const answers = namedTokens(task);
+  if (answers.length < 2) return [];
+  const texts = answers.map((id) => engine.model.tokenizer.tokenText(id));
+  const others = engine.checkTerms(texts.map((text) => (text.startsWith(' ') ? text.slice(1) : ` ${text}`)));
+  const read = others.flatMap(({ pieces }) => (pieces.length === 1 ? [pieces[0].id] : []));
+  const sets = { [WRITTEN]: answers, ...(read.length > 1 && { [READ]: read }) };
+  return [['ov-circuit', { heads: [node], sets }] as const];
+}
+
 /** What the circuit panel asks of open models. Keeps the data and the clean runs of the last question. */
 export class CircuitDesk {
   #open: OpenTask | null = null;
@@ -105,18 +126,36 @@ export class CircuitDesk {
     if (!/^L\d+\.H\d+$/.test(node)) return [];
     const { task } = await this.#task(engine, question, memoryBytes, context);
     const on = { task, memoryBytes, seed: question.seed, circuit: () => question.circuit };
-    const tokens = namedTokens(task);
     const asked: readonly (readonly [kind: string, params: Readonly<Record<string, unknown>>])[] = [
       ['attention-by-role', { heads: [node], ...(answer !== null && { answers: [answer] }) }],
-      ...(tokens.length > 1 ? ([['ov-circuit', { heads: [node], sets: { answers: tokens } }]] as const) : []),
+      ...ovQuestion(engine, task, node),
     ];
     const pictures: Picture[] = [];
     for (const [name, params] of asked) {
       const kind = stepKinds.find((one) => one.name === name);
       if (kind === undefined) continue;
-      pictures.push(...(await engine.step(kind, params, on, context)).pictures);
+      const found = (await engine.step(kind, params, on, context)).pictures;
+      // Of the matrices, what is written of the answers for what stands in the prompt.
+      const most = found.some(({ id }) => id.endsWith(`${READ}>${WRITTEN}`)) ? `${READ}>${WRITTEN}` : '';
+      pictures.push(...found.filter(({ type, id }) => type !== 'matrix' || id.endsWith(most)));
     }
     return pictures;
+  }
+
+  /** The circuit as other tools read it. Cost: one forward pass of a row, for a graph's answer. */
+  async convert(
+    engine: AnalysisEngine,
+    { question, to }: CircuitRequests['circuit.convert']['params'],
+    memoryBytes: number,
+    context: ClimbContext,
+  ): Promise<string> {
+    const { model, runner } = engine;
+    const { circuit } = question;
+    if (to === 'eap-ig') return circuitToEapIg(circuit, model.config);
+    const { task } = await this.#task(engine, question, memoryBytes, context);
+    const example = await graphExample(runner, task.items[0], (id) => model.tokenizer.tokenText(id));
+    const about = { model: model.info.label, version: engine.about.version };
+    return circuitToAttributionGraph(circuit, model.config, example, about);
   }
 
   async #task(
@@ -145,6 +184,23 @@ export class CircuitDesk {
       throw new MechanistError('bad-input', `The data cannot be read: ${reason}`);
     }
   }
+}
+
+/**
+ * Turns a graph of EAP-IG into the text of a circuit file. No forward passes.
+ * @throws MechanistError `bad-input` with the first thing that is wrong, and where
+ */
+export function importEapIg(
+  engine: AnalysisEngine,
+  { model, name, text }: CircuitRequests['circuit.import']['params'],
+): string {
+  const { config, info } = engine.model;
+  const own = { ref: model, ...(info.hash && { hash: info.hash }) };
+  const { circuit, problems } = readEapIg(text, config, { name, model: own });
+  if (circuit !== null) return circuitToText(circuit);
+  const [first] = problems;
+  const line = text.slice(0, first?.start ?? 0).split('\n').length;
+  throw new MechanistError('bad-input', `Line ${line} of the graph: ${first?.message ?? 'it holds no circuit.'}`);
 }
 
 function optionsOf({ scope, ablation }: CircuitFile, { task, memoryBytes }: OpenTask, seed: number) {

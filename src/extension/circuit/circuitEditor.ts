@@ -7,6 +7,7 @@ import {
   type FromCircuitPanel,
   type ToCircuitPanel,
 } from '../../shared/circuitPanelProtocol.ts';
+import type { ForeignFormat } from '../../shared/circuitRequests.ts';
 import { circuitEditorType } from '../../shared/contributions.ts';
 import type { NotifyingPort } from '../engineClient.ts';
 import { nameOf } from '../grid/resultFiles.ts';
@@ -14,7 +15,7 @@ import type { Messages } from '../runWithProgress.ts';
 import { panelHtml, panelRoots } from '../trace/panelHtml.ts';
 import { saveExport } from '../trace/saveExport.ts';
 import { CircuitModel } from './circuitModel.ts';
-import { askLabel, askNode, askRole, chooseData } from './circuitQuestions.ts';
+import { askLabel, askModel, askNode, askRole, chooseData } from './circuitQuestions.ts';
 import { smallestChange } from './smallestChange.ts';
 
 export interface CircuitContext {
@@ -98,6 +99,12 @@ export class CircuitPanel {
       case 'copy':
         await vscode.env.clipboard.writeText(message.text);
         break;
+      case 'convert':
+        await this.#convert(message.to);
+        break;
+      case 'importGraph':
+        await this.#importGraph();
+        break;
       case 'export':
         await saveExport(message, document.uri);
         break;
@@ -120,6 +127,21 @@ export class CircuitPanel {
     const edit = new vscode.WorkspaceEdit();
     edit.replace(document.uri, range, change.text);
     await vscode.workspace.applyEdit(edit);
+  }
+
+  async #convert(to: ForeignFormat): Promise<void> {
+    const data = await this.model.convert(to);
+    const stem = nameOf(this.document.uri).replace(/\.circuit\.json$/, '');
+    if (data) await saveExport({ type: 'export', format: 'json', name: `${stem}.${to}.json`, data }, this.document.uri);
+  }
+
+  /** Makes a circuit of a graph of EAP-IG, in the same file: undo brings the graph back. */
+  async #importGraph(): Promise<void> {
+    const model = await askModel(this.context.port);
+    if (model === undefined) return;
+    const name = nameOf(this.document.uri).replace(/\.circuit\.json$/, '');
+    const text = this.document.getText();
+    await this.#replace(await this.context.port.request('circuit.import', { model, name, text }));
   }
 
   async #chooseData(): Promise<void> {

@@ -4,13 +4,19 @@ import { readCircuit } from '../../core/circuits/circuitFile.ts';
 import { resolveModelName } from '../../core/tasks/modelName.ts';
 import type { CircuitFile } from '../../shared/circuit.ts';
 import type { CircuitFault, CircuitPanelState } from '../../shared/circuitPanelProtocol.ts';
-import type { CircuitNotifications, CircuitQuestion, ScoredCircuit } from '../../shared/circuitRequests.ts';
+import type {
+  CircuitNotifications,
+  CircuitQuestion,
+  ForeignFormat,
+  ScoredCircuit,
+} from '../../shared/circuitRequests.ts';
 import { isCancelled, MechanistError } from '../../shared/errors.ts';
 import type { NotifyingPort } from '../engineClient.ts';
 
 const empty: Omit<CircuitPanelState, 'title'> = {
   circuit: null,
   faults: [],
+  foreign: false,
   setting: null,
   evaluation: null,
   freshness: 'fresh',
@@ -35,6 +41,17 @@ function sentence(error: unknown): string {
 function placeOf(text: string, offset: number): { readonly line: number; readonly column: number } {
   const before = text.slice(0, offset).split('\n');
   return { line: before.length, column: (before.at(-1)?.length ?? 0) + 1 };
+}
+
+/** Whether a text is a graph as EAP-IG writes it. */
+function isEapIg(text: string): boolean {
+  if (!/^\s*\{/.test(text)) return false;
+  try {
+    const value = JSON.parse(text) as Readonly<Record<string, unknown>>;
+    return value.cfg !== undefined && value.nodes !== undefined && value.edges !== undefined;
+  } catch {
+    return false;
+  }
 }
 
 /** What model and data are opened for: roles and names of nodes do not matter. */
@@ -93,11 +110,12 @@ export class CircuitModel {
     this.#text = text;
     const before = this.#state.circuit;
     const { circuit, faults } = this.#read(text);
+    const foreign = circuit === null && isEapIg(text);
     if (circuit === null) {
-      this.#update({ faults });
+      this.#update({ faults: foreign ? [] : faults, foreign });
       return;
     }
-    this.#update({ circuit, faults });
+    this.#update({ circuit, faults, foreign });
     if (before === null || settingKey(before) !== settingKey(circuit)) await this.#open(circuit);
     else if (numbersKey(before) !== numbersKey(circuit)) await this.#score(circuit);
     else if (this.#state.evaluation) this.#update({ evaluation: { ...this.#state.evaluation, circuit } });
@@ -114,6 +132,13 @@ export class CircuitModel {
       message: message.replace(/ \(line \d+, column \d+\)$/, ''),
     }));
     return { circuit, faults };
+  }
+
+  /** The circuit as other tools read it; null while there is none. */
+  async convert(to: ForeignFormat): Promise<string | null> {
+    const { circuit } = this.#state;
+    const question = circuit && this.#question(circuit);
+    return question ? await this.port.request('circuit.convert', { question, to }) : null;
   }
 
   /** Asks again for everything: after an error, or when the model's file changed. */

@@ -4,6 +4,7 @@ import { missingNode, nodeName, parseNodeName } from '../../core/circuits/nodeNa
 import type { CircuitFile } from '../../shared/circuit.ts';
 import type { CircuitGain, CircuitSetting } from '../../shared/circuitPanelProtocol.ts';
 import { signed } from '../../shared/format.ts';
+import type { EnginePort } from '../engineClient.ts';
 
 /** A node to put in: those with the largest gain first, or any that is typed. */
 export async function askNode(
@@ -74,4 +75,17 @@ export async function chooseData(circuit: vscode.Uri): Promise<string | undefine
   });
   const path = chosen?.[0]?.fsPath;
   return path === undefined ? undefined : relative(dirname(circuit.fsPath), path).split(sep).join('/');
+}
+
+/** The model that a graph is of: one that is on this machine. */
+export async function askModel(port: EnginePort): Promise<string | undefined> {
+  const listings = await port.request('models.list', null);
+  const items = listings
+    .filter(({ state }) => state === 'ready' || state === 'bundled')
+    .map(({ ref, label }) => ({ label: ref, description: label }));
+  const picked = await vscode.window.showQuickPick(items, {
+    title: 'Model of This Graph',
+    placeHolder: 'A graph of EAP-IG does not say which model it was made with',
+  });
+  return picked?.label;
 }

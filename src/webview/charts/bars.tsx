@@ -11,11 +11,12 @@ import { fitText, isShare, labelStep, numberText, spreadText, valueText } from '
 
 type Bar = BarPicture['groups'][number]['bars'][number];
 
-/** Ends of a bar's spread. A share that cannot be negative has none below 0. */
+/** Ends of a bar's spread. A share has none beyond 0 and 1. */
 function endsOf(bar: Estimate, { spread, unit }: BarPicture): number[] {
   if (spread === 'sd' && bar.sd !== null) {
     const low = bar.mean - bar.sd;
-    return [isShare(unit) && bar.mean >= 0 ? Math.max(0, low) : low, bar.mean + bar.sd];
+    if (!isShare(unit) || bar.mean < 0 || bar.mean > 1) return [low, bar.mean + bar.sd];
+    return [Math.max(0, low), Math.min(1, bar.mean + bar.sd)];
   }
   if (spread === 'interval' && bar.interval !== null) return [...bar.interval];
   return [];
@@ -81,7 +82,7 @@ const rowHeight = 20;
 const stripHeight = 84;
 
 /** Bars that lie down, one a row, with their names at the left and their numbers at the right. */
-function rowsDrawing(theme: Theme, picture: BarPicture, width: number): ChartDrawing {
+function rowsDrawing(theme: Theme, picture: BarPicture, width: number, colors?: BarColors): ChartDrawing {
   const { palette, uiFont } = theme;
   const single = picture.groups.every(({ bars }) => bars.length === 1);
   const labels = picture.groups.flatMap((group) =>
@@ -128,7 +129,9 @@ function rowsDrawing(theme: Theme, picture: BarPicture, width: number): ChartDra
           <text x={left - 8} y={top + 14} text-anchor="end" fill={palette.secondary}>
             {fitText(single ? group || bar.label : bar.label, left - 10, 12)}
           </text>
-          {Number.isFinite(bar.mean) ? <rect {...marks[i].box} {...paintOf(theme, picture.unit, bar.mean)} /> : null}
+          {Number.isFinite(bar.mean) ? (
+            <rect {...marks[i].box} {...paintOf(theme, picture.unit, bar.mean, colors?.get(bar.label))} />
+          ) : null}
           <Whisker theme={theme} ends={endsOf(bar, picture)} scale={scale} at={top + rowHeight / 2} upright={false} />
           <text x={width} y={top + 14} text-anchor="end" fill={palette.foreground}>
             {numberText(bar.mean, picture.unit)}
@@ -144,7 +147,9 @@ function rowsDrawing(theme: Theme, picture: BarPicture, width: number): ChartDra
 /** Two decimals for each bar where they do not touch the next number; the largest come first. */
 function printedNumbers(bars: readonly Bar[], unit: string, slot: number): string[] {
   const write = isShare(unit) ? share : (value: number) => signedFixed(value);
-  const texts = bars.map(({ mean }) => (Number.isFinite(mean) && mean !== 0 ? write(mean) : ''));
+  const largest = Math.max(0, ...bars.map(({ mean }) => Math.abs(mean)).filter(Number.isFinite));
+  // What is invisible as a bar needs no number over it; the read-out has it.
+  const texts = bars.map(({ mean }) => (Math.abs(mean) > 0.01 * largest ? write(mean) : ''));
   const order = bars.map((_, i) => i).sort((a, b) => Math.abs(bars[b].mean) - Math.abs(bars[a].mean));
   const printed: number[] = [];
   for (const i of order) {
@@ -231,5 +236,5 @@ function stripsDrawing(theme: Theme, picture: BarPicture, width: number, colors?
 
 /** Bars from 0 with their spread: upright strips where groups share their bars, else one row a bar. */
 export function barsDrawing(theme: Theme, picture: BarPicture, width: number, colors?: BarColors): ChartDrawing {
-  return isStrips(picture) ? stripsDrawing(theme, picture, width, colors) : rowsDrawing(theme, picture, width);
+  return isStrips(picture) ? stripsDrawing(theme, picture, width, colors) : rowsDrawing(theme, picture, width, colors);
 }

@@ -15,6 +15,7 @@ const empty: CircuitPanelState = {
   title: 'Circuit',
   circuit: null,
   faults: [],
+  foreign: false,
   setting: null,
   evaluation: null,
   freshness: 'fresh',

@@ -83,6 +83,12 @@ function Notices({ state, problem, actions }: CircuitPanelProps): VNode {
           {severity === 'error' ? text : null}
         </Notice>
       ))}
+      {state.foreign ? (
+        <Notice icon="info">
+          {'This is a graph of EAP-IG. '}
+          <LinkButton label="Make It a Circuit" onClick={() => actions.tell('importGraph')} />
+        </Notice>
+      ) : null}
       {state.otherModel ? (
         <Notice icon="warning">
           {`This circuit was made with other weights (#${state.otherModel.expected.slice(0, 7)}, here #${state.otherModel.found.slice(0, 7)}). Its numbers need not hold. `}
@@ -181,9 +187,9 @@ function Drawn(props: CircuitDrawnProps): VNode {
           <DiagramControls {...part} />
           <Tray {...part} />
         </div>
+        {state.evaluation ? <Evidence {...props} evaluation={state.evaluation} partWidth={widths.evidence} /> : null}
         <NodeDetail {...part} detailWidth={widths.detail} />
       </div>
-      {state.evaluation ? <Evidence {...props} evaluation={state.evaluation} partWidth={widths.evidence} /> : null}
       {drag.dragged ? (
         <div class="m-ghost" style={{ left: `${drag.dragged.x}px`, top: `${drag.dragged.y}px` }}>
           {drag.dragged.node}
@@ -235,7 +241,7 @@ export function CircuitPanel(props: CircuitPanelProps): VNode {
       <main class="m-panel" data-status="broken">
         <h1>{state.title}</h1>
         <Notices {...props} />
-        {state.faults.length === 0 && state.error === null ? (
+        {state.faults.length === 0 && state.error === null && !state.foreign ? (
           <ProgressLine
             progress={{ done: 0, total: 0, label: 'Reading the file' }}
             label="Reading the file"

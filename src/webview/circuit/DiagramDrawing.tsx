@@ -128,12 +128,19 @@ function Branch({ theme, wire, quiet }: { theme: Theme; wire: Wire; quiet: boole
   if (hit === null) return null;
   const label = channel === 'q' || channel === 'k' || channel === 'v' ? channel : '';
   const at = branch ? { x: branch.to - into * 16, y: branch.y - 4 } : { x: hit.x1 + 7, y: hit.y2 + 9 };
+  const tip = branch && (branch.down === null ? `l${-into * 7} -4v8z` : 'l-4 -6h8z');
   return (
     <g data-wire={wire.id} opacity={quiet ? 0.35 : 1}>
       {branch ? (
         <>
-          <line {...hit} stroke={stroke} stroke-width={wire.stroke} stroke-dasharray={dash} />
-          <path d={`M${branch.to} ${branch.y}l${-into * 7} -4v8z`} fill={stroke} />
+          <path
+            d={`M${branch.from} ${branch.y}H${branch.to}${branch.down === null ? '' : `V${branch.down - 2}`}`}
+            fill="none"
+            stroke={stroke}
+            stroke-width={wire.stroke}
+            stroke-dasharray={dash}
+          />
+          <path d={`M${branch.to} ${branch.down ?? branch.y}${tip}`} fill={stroke} />
         </>
       ) : null}
       <line {...hit} stroke="transparent" stroke-width={10} />

@@ -66,6 +66,7 @@ function Pictures(props: DetailProps & { node: string }): VNode | null {
             picture={picture}
             width={detailWidth}
             actions={actions}
+            compact
           />
         </section>
       ))}

@@ -17,6 +17,8 @@ export const exportItems: readonly MenuItem[] = [
   { id: 'png', label: 'PNG' },
   { id: 'csv', label: 'CSV: Nodes' },
   { id: 'json', label: 'JSON: Evaluation' },
+  { id: 'eap-ig', label: 'EAP-IG JSON' },
+  { id: 'attribution-graph', label: 'Attribution-Graph JSON' },
   { id: 'html', label: 'HTML Report' },
   { id: 'citation', label: 'Copy Citation' },
 ];
@@ -72,6 +74,7 @@ export async function exportMessage(id: string, shown: CircuitExport): Promise<F
     name: `${stem}.${format}`,
     data,
   });
+  if (id === 'eap-ig' || id === 'attribution-graph') return { type: 'convert', to: id };
   if (id === 'citation') {
     const version = state.evaluation ? ` Mechanist ${state.evaluation.provenance.mechanistVersion}.` : '';
     return { type: 'copy', text: `${titleOf(state, circuit, answer)}. ${subtitleOf(state, circuit)}.${version}` };

@@ -16,7 +16,7 @@ export interface CircuitActions extends PictureActions {
   readonly edit: (edit: CircuitEdit) => void;
   readonly ask: (message: Extract<FromCircuitPanel, { type: 'ask' }>) => void;
   readonly exportAs: (id: string) => void;
-  readonly tell: (type: 'showLog' | 'openAsText' | 'goOn' | 'chooseData' | 'retry' | 'cancel') => void;
+  readonly tell: (type: 'showLog' | 'openAsText' | 'goOn' | 'chooseData' | 'retry' | 'cancel' | 'importGraph') => void;
 }
 
 export interface CircuitPanelProps {

@@ -47,16 +47,28 @@ function placeColumns(
   });
 }
 
-function placeLayers(nLayers: number, groups: readonly NodeGroup[]): { layers: DiagramLayer[]; bottom: number } {
-  const filled = new Set(groups.map(({ layer }) => layer));
+function placeLayers(
+  nLayers: number,
+  groups: readonly NodeGroup[],
+): { readonly layers: DiagramLayer[]; readonly bottom: number } {
+  const lanes = new Map<string, number>();
+  for (const { layer, column } of groups) {
+    const key = `${layer} ${column}`;
+    lanes.set(key, (lanes.get(key) ?? 0) + 1);
+  }
+  const most = (layer: number): number =>
+    Math.max(0, ...[...lanes].flatMap(([key, count]) => (key.startsWith(`${layer} `) ? [count] : [])));
   const deep = nLayers > 14;
   let y = topRoom;
   const layers: DiagramLayer[] = [];
   for (let layer = nLayers - 1; layer >= 0; layer--) {
-    const height = filled.has(layer) ? 31 : deep ? 11 : 27;
+    const boxes = most(layer);
+    // Lines to the second box of a place and those after it run over the first.
+    const over = boxes > 1 ? 3 * boxes + 2 : 0;
+    const height = boxes > 0 ? 31 : deep ? 11 : 27;
     const labelled = height > 16 || layer % 5 === 0;
-    layers.push({ layer, y: y + height / 2, label: labelled ? `L${layer}` : '' });
-    y += height;
+    layers.push({ layer, y: y + over + height / 2, label: labelled ? `L${layer}` : '' });
+    y += height + over;
   }
   return { layers, bottom: y + 6 };
 }

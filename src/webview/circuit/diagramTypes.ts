@@ -76,8 +76,13 @@ export interface Wire {
   readonly stroke: number;
   /** Stream and stretch of it that carries the signal, px. */
   readonly trunk: { readonly x: number; readonly from: number; readonly to: number } | null;
-  /** Into the reader. */
-  readonly branch: { readonly y: number; readonly from: number; readonly to: number } | null;
+  /** Into the reader: along a layer, and down into the box where others stand between. */
+  readonly branch: {
+    readonly y: number;
+    readonly from: number;
+    readonly to: number;
+    readonly down: number | null;
+  } | null;
   readonly name: string;
   /** The effect in words, or the attention. */
   readonly said: string;

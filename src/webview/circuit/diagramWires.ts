@@ -114,6 +114,22 @@ function lanesInto(links: readonly Link[]): Map<Link, number> {
   return lanes;
 }
 
+/** The line from a stream to a box; null where the stream passes behind it. */
+function branchInto(
+  to: DiagramBox,
+  { x, y, lane, over }: { x: number; y: number; lane: number; over: boolean },
+): Wire['branch'] {
+  if (over) return { y, from: x, to: to.x + boxWidth / 2 + lane, down: to.y };
+  if (x < to.x) return { y, from: x, to: to.x, down: null };
+  return x > to.x + boxWidth ? { y, from: x, to: to.x + boxWidth, down: null } : null;
+}
+
+/** How many boxes stand in the same row between a stream and the box that reads it. */
+function between(boxes: readonly DiagramBox[], x: number, to: DiagramBox): number {
+  const [low, high] = x < to.x ? [x, to.x] : [to.x + boxWidth, x];
+  return boxes.filter((box) => box !== to && box.y === to.y && box.x + boxWidth > low && box.x < high).length;
+}
+
 /** Gives every connection its lines; those under the threshold are counted. */
 export function routeWires(input: RouteInput): {
   readonly wires: readonly Wire[];
@@ -129,11 +145,13 @@ export function routeWires(input: RouteInput): {
   const wires = drawn.map((link): Wire => {
     const { from, to, column, effect } = link;
     const x = columns[column].x;
-    const y = to === null ? logits.y + boxHeight / 2 : to.y + boxHeight / 2 + (lanes.get(link) ?? 0);
+    const others = to === null ? 0 : between(input.boxes, x, to);
+    const lane = lanes.get(link) ?? 0;
+    // Past other boxes a line runs over them, and comes down into its own.
+    const y = to === null ? logits.y + boxHeight / 2 : others > 0 ? to.y - 3 - 3 * others : to.y + boxHeight / 2 + lane;
     const start = from === null ? bottom : from.y;
     const straight = to === null || column === to.column;
-    const end = straight ? (to === null ? y : to.y + boxHeight) : y;
-    const reader = to === null ? null : x < to.x ? to.x : x > to.x + boxWidth ? to.x + boxWidth : null;
+    const end = straight && to !== null ? to.y + boxHeight : y;
     return {
       id: `${from?.id ?? 'emb'}>${to?.id ?? 'logits'}:${link.channel ?? ''}`,
       from: from?.id ?? null,
@@ -143,7 +161,7 @@ export function routeWires(input: RouteInput): {
       effect,
       stroke: effect === null || largest === 0 ? 1.25 : 1 + 5 * Math.min(1, Math.abs(effect) / largest),
       trunk: start > end ? { x, from: start, to: end } : null,
-      branch: straight || reader === null ? null : { y, from: x, to: reader },
+      branch: straight ? null : branchInto(to, { x, y, lane, over: others > 0 }),
       name: link.name,
       said: link.said,
     };

@@ -30,6 +30,8 @@ export interface PictureProps {
   readonly actions: PictureActions;
   /** Colours of bars by name. */
   readonly colors?: BarColors;
+  /** Small matrices, beside other figures. */
+  readonly compact?: boolean;
 }
 
 type Of<P extends Picture> = PictureProps & { readonly picture: P };
@@ -50,8 +52,11 @@ function largestCell(model: MatrixModel): string | null {
   return cell && cell.value !== null ? cell.id : null;
 }
 
-function MatrixView({ theme, document, picture, view, width, actions }: Of<MatrixPicture>): VNode {
-  const size = useMemo(() => sizeMatrix(picture, width), [picture, width]);
+function MatrixView({ theme, document, picture, view, width, actions, compact = false }: Of<MatrixPicture>): VNode {
+  const size = useMemo(
+    () => sizeMatrix(picture, width, compact && picture.columns.labels.length > 8),
+    [picture, width, compact],
+  );
   const max = scaleOf(document.pictures, picture);
   const model = useMemo(() => pictureMatrix(picture, size, max), [picture, size, max]);
   const values = picture.values.flat().filter((value): value is number => value !== null);

@@ -30,21 +30,21 @@ export interface MatrixSize {
 
 const layerRows = ({ rows }: MatrixPicture): boolean => rows.name === 'layer';
 
-/** Cells of 12 to 56 px that fill `width`; more columns than fit scroll inside the figure. */
-export function sizeMatrix(picture: MatrixPicture, width: number): MatrixSize {
+/** `compact`: a small one beside other figures. Cells of 12 to 56 px that fill `width`; more columns than fit scroll inside the figure. */
+export function sizeMatrix(picture: MatrixPicture, width: number, compact = false): MatrixSize {
   const { rows, columns } = picture;
   const longest = Math.max(0, ...rows.labels.map((label) => numberWidth(label, 11)));
   const labelWidth = Math.min(150, Math.ceil(longest) + 12);
   const room = (width - labelWidth - 6) / Math.max(1, columns.labels.length);
-  const cellWidth = Math.floor(Math.min(56, Math.max(12, room)));
-  const rowHeight = rows.labels.length > 40 ? 12 : rows.labels.length > 24 ? 16 : 20;
+  const cellWidth = Math.floor(Math.min(compact ? 14 : 56, Math.max(compact ? 8 : 12, room)));
+  const rowHeight = compact ? 11 : rows.labels.length > 40 ? 12 : rows.labels.length > 24 ? 16 : 20;
   const widest = Math.max(8, ...columns.labels.map((label) => numberWidth(label, 11)));
   return {
     cellWidth,
     rowHeight,
     labelWidth,
     columnEvery: Math.max(1, Math.ceil((widest + 4) / cellWidth)),
-    rowEvery: rowHeight < 14 ? 4 : 1,
+    rowEvery: rowHeight < 14 ? (compact ? 5 : 4) : 1,
   };
 }
 

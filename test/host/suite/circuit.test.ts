@@ -135,6 +135,17 @@ describe('circuits', () => {
     assert.ok(reads.some(({ node, attention }) => node === 'L1.H0' && attention > 0));
   });
 
+  it('goes out as a graph of EAP-IG; such a graph is told, not taken for a broken file', async () => {
+    const panel = await openCircuit();
+    await settled(panel, fresh(3));
+    const graph = await panel.model.convert('eap-ig');
+    assert.ok(graph);
+    await closeEditors();
+    const other = await openCircuit(graph);
+    const state = await settled(other, ({ foreign }) => foreign);
+    assert.deepEqual(state.faults, []);
+  });
+
   it('results of experiments open as their figures', async () => {
     const file = join(folder, 'step.mechanist.json');
     writeFileSync(file, resultToJson(makeFigures()));

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AnalysisEngine } from '../../../src/core/analyses/analysisEngine.ts';
-import { CircuitDesk } from '../../../src/core/session/circuitDesk.ts';
+import { readCircuit } from '../../../src/core/circuits/circuitFile.ts';
+import { CircuitDesk, importEapIg } from '../../../src/core/session/circuitDesk.ts';
 import type { CircuitFile } from '../../../src/shared/circuit.ts';
 import type { CircuitQuestion, ScoredCircuit } from '../../../src/shared/circuitRequests.ts';
 import { MechanistError } from '../../../src/shared/errors.ts';
@@ -123,6 +124,29 @@ describe('what the circuit panel asks of the bundled model', () => {
     });
     await expect(stopped).rejects.toMatchObject({ code: 'cancelled' });
     expect((await scoresOf({})).last.evaluation.complete).toBe(true);
+  });
+
+  it('shows where a head attends and what it copies, and nothing for an MLP', async () => {
+    const pictures = await desk.detail(engine, { question: question(), node: 'L3.H1', answer: null }, memoryBytes, {});
+    expect(pictures.map(({ type }) => type)).toEqual(['bars', 'matrix', 'table']);
+    const [attention] = pictures;
+    if (attention.type !== 'bars') throw new Error(attention.type);
+    const sum = attention.groups[0].bars.reduce((total, { mean }) => total + mean, 0);
+    expect(sum).toBeCloseTo(1, 5);
+    expect(await desk.detail(engine, { question: question(), node: 'MLP 1', answer: null }, memoryBytes, {})).toEqual(
+      [],
+    );
+  });
+
+  it('goes out to other tools and comes back', async () => {
+    const text = await desk.convert(engine, { question: question(), to: 'eap-ig' }, memoryBytes, {});
+    const back = readCircuit(importEapIg(engine, { model: 'small-world', name: 'pronouns', text }));
+    expect(back.problems).toEqual([]);
+    const nodes = back.circuit?.nodes.map(({ node }) => node) ?? [];
+    expect(nodes.filter((node) => node.startsWith('L')).sort()).toEqual(['L1.H0', 'L2.H3', 'L3.H1']);
+    expect(() => importEapIg(engine, { model: 'small-world', name: 'x', text: '{"cfg": {}}' })).toThrow(/^Line 1/);
+    const graph = await desk.convert(engine, { question: question(), to: 'attribution-graph' }, memoryBytes, {});
+    expect(JSON.parse(graph).metadata.prompt).toBe('The nurse said that');
   });
 
   it('refuses what is not there in words', async () => {

@@ -197,6 +197,15 @@ describe('a circuit panel', () => {
     expect(model.state.circuit?.name).toBe('acronyms');
   });
 
+  it('a graph of EAP-IG is told from broken text, and offered to be made a circuit', async () => {
+    const { model } = setup();
+    await model.show('{"cfg": {"n_layers": 2}, "nodes": {}, "edges": {}}');
+    expect(model.state).toMatchObject({ circuit: null, foreign: true, faults: [] });
+    await model.show('{"nodes": {}}');
+    expect(model.state.foreign).toBe(false);
+    expect(model.state.faults.length).toBeGreaterThan(0);
+  });
+
   it('a newer selection drops the older one', async () => {
     const { engine, model } = await scored();
     void model.select('L8.H11', 2);

@@ -10,7 +10,7 @@ const executable = findBrowser();
 const reason = executable === null ? ' (skipped: no Chromium, Chrome or Edge; set CHROMIUM_PATH)' : '';
 
 const fault = { line: 3, column: 9, severity: 'error', message: 'There is a comma too many.' } as const;
-const many = edgeCircuit(70);
+const many = edgeCircuit(62);
 const states: Readonly<Record<string, CircuitPanelState>> = {
   whole: circuitState(),
   many: circuitState({ circuit: many, evaluation: makeEvaluation(many) }),
@@ -56,7 +56,7 @@ describe.skipIf(executable === null)(`circuit panel in a browser${reason}`, () =
     await page.context().close();
   });
 
-  test.each([420, 600, 800, 1000, 1200, 1600])('at %d px the page never scrolls sideways', async (width) => {
+  test.each([420, 600, 900, 1200, 1600])('at %d px the page never scrolls sideways', async (width) => {
     const { page, send, faults } = await open('dark', width, states.whole);
     for (const [name, state] of Object.entries(states)) {
       await send(state);

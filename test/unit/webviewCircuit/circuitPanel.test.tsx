@@ -229,6 +229,7 @@ describe('what it says', () => {
     expect(draw(circuitState({ error: 'No such data.' }))).toContain('Try Again');
     expect(draw(circuitState({ setting: null, evaluation: null }))).toContain('Choose Data');
     expect(draw({ ...circuitState(), circuit: null, faults })).toContain('Line 12');
+    expect(draw({ ...circuitState(), circuit: null, foreign: true })).toContain('Make It a Circuit');
   });
   test('sign is never colour alone', () => {
     const html = draw(circuitState({ circuit: edgeCircuit(), evaluation: null }));
