@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import type { Corruption, CorruptionStep } from '../../shared/dataset.ts';
-import { type Random, randomFromState } from '../../shared/statistics.ts';
+import { type Random, randomFromState, seededRandom } from '../../shared/statistics.ts';
 import type { PromptToken } from '../../shared/traceDocument.ts';
 import type { JsonPath } from './datasetJson.ts';
 import type { Report } from './datasetReport.ts';
 import { encodePair } from './datasetResolve.ts';
 import { nearestWord } from './nearestWord.ts';
 import { sourceRows } from './sourceRows.ts';
-import { type TokenSets, tokenId } from './tokenSets.ts';
+import type { TokenSets } from './tokenSets.ts';
 
 /** A row to corrupt, and what is to be done to it. */
 export interface CorruptibleRow {
@@ -109,7 +109,7 @@ function replaceRoles(step: Replace, row: CorruptibleRow, ids: number[], random:
   const members =
     typeof from === 'string'
       ? row.sets.members(from, path, row.report)
-      : from.map((token) => tokenId(token, path, row.sets.tokenizer, row.report)).filter((id) => id !== null);
+      : from.map((token) => row.sets.id(token, path, row.report)).filter((id) => id !== null);
   const targets = step.replace.map((role) => positionsOf(role, row));
   if (members === null || (typeof from !== 'string' && members.length < from.length)) return false;
   const clean = (at: readonly number[]) => at.map((position) => row.clean[position].id);
@@ -159,7 +159,7 @@ function changeRow(step: CorruptionStep, row: CorruptibleRow, ids: number[], ran
 
 /** Whether a corruption can be done to a row as far as the row alone tells; reports why not. */
 export function checkCorruption(row: CorruptibleRow): boolean {
-  const random = stepRandom(0, '', 0);
+  const random = seededRandom(0);
   return row.corruption.every((step) => {
     if ('permute' in step) return step.permute.every((target) => positionsOf(target, row) !== null);
     const ids = row.clean.map(({ id }) => id);

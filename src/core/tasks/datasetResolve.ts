@@ -5,7 +5,7 @@ import type { PromptToken } from '../../shared/traceDocument.ts';
 import type { Tokenizer } from '../models/tokenizer.ts';
 import type { JsonPath } from './datasetJson.ts';
 import { type Report, reporter } from './datasetReport.ts';
-import { TokenSets, tokenId } from './tokenSets.ts';
+import { TokenSets } from './tokenSets.ts';
 
 /** A row in the model's own tokens. Positions are absolute, 0-based, BOS included. */
 export interface DatasetItem {
@@ -95,7 +95,7 @@ function resolveFoils(answer: DatasetAnswer, id: number | null, path: JsonPath, 
     report(path, 'no-foils', `The set ${answer.foils} has no member but the answer.`);
     return null;
   }
-  const foils = answer.foils.map((foil, i) => tokenId(foil, [...path, i], sets.tokenizer, report));
+  const foils = answer.foils.map((foil, i) => sets.id(foil, [...path, i], report));
   const same = id === null ? -1 : foils.indexOf(id);
   if (same >= 0) report([...path, same], 'answer-is-foil', 'This foil is the answer itself.');
   return same >= 0 || foils.includes(null) ? null : (foils as number[]);
@@ -104,9 +104,9 @@ function resolveFoils(answer: DatasetAnswer, id: number | null, path: JsonPath, 
 function resolveAnswer(answer: DatasetAnswer, index: number, length: number, sets: TokenSets, report: Report) {
   const path: JsonPath = ['answers', index];
   const position = absolute(answer.pos, length, [...path, 'pos'], report);
-  const id = tokenId(answer.token, [...path, 'token'], sets.tokenizer, report);
+  const id = sets.id(answer.token, [...path, 'token'], report);
   const foils = resolveFoils(answer, id, [...path, 'foils'], sets, report);
-  const also = answer.also?.map((one, i) => tokenId(one, ['answers', index, 'also', i], sets.tokenizer, report));
+  const also = answer.also?.map((one, i) => sets.id(one, [...path, 'also', i], report));
   const both = also?.findIndex((one) => one !== null && foils?.includes(one)) ?? -1;
   if (both >= 0) report([...path, 'also', both], 'answer-is-foil', 'This right answer is also a foil.');
   if (position === null || id === null || foils === null || also?.includes(null) || both >= 0) return null;

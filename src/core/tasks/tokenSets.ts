@@ -6,8 +6,7 @@ import type { Report } from './datasetReport.ts';
 import { nearestWord } from './nearestWord.ts';
 import { checkTerms } from './observable.ts';
 
-/** The id of one token, or null with the reason reported: the split, and the spelling that is one token. */
-export function tokenId(token: TokenRef, path: JsonPath, tokenizer: Tokenizer, report: Report): number | null {
+function tokenId(token: TokenRef, path: JsonPath, tokenizer: Tokenizer, report: Report): number | null {
   if (typeof token === 'number') {
     if (token < tokenizer.dVocab) return token;
     const message = `There is no token ${token}: the model's vocabulary has ${tokenizer.dVocab}. Was this file made for another model?`;
@@ -23,16 +22,30 @@ export function tokenId(token: TokenRef, path: JsonPath, tokenizer: Tokenizer, r
   return null;
 }
 
+/** Tokens whose ids are remembered. */
+const MOST_IDS = 100_000;
+
 const silent: Report = () => {};
 
 /** The named sets of a file in one model's vocabulary. */
 export class TokenSets {
   private readonly known = new Map<string, readonly number[] | null>();
+  /** Answers and foils come again and again. */
+  private readonly ids = new Map<TokenRef, number>();
 
   constructor(
     readonly header: DatasetHeader | null,
     readonly tokenizer: Tokenizer,
   ) {}
+
+  /** The id of one token, or null with the reason reported: the split, and the spelling that is one token. */
+  id(token: TokenRef, path: JsonPath, report: Report): number | null {
+    const known = this.ids.get(token);
+    if (known !== undefined) return known;
+    const id = tokenId(token, path, this.tokenizer, report);
+    if (id !== null && this.ids.size < MOST_IDS) this.ids.set(token, id);
+    return id;
+  }
 
   /** The set that the tokens of a role must belong to; null: any. */
   ofRole(name: string): SetRef | null {
@@ -57,7 +70,7 @@ export class TokenSets {
   }
 
   private resolve(name: string, tokens: readonly TokenRef[], report: Report = silent): readonly number[] | null {
-    const ids = tokens.map((token, i) => tokenId(token, ['dataset', 'sets', name, i], this.tokenizer, report));
+    const ids = tokens.map((token, i) => this.id(token, ['dataset', 'sets', name, i], report));
     const known = ids.includes(null) || ids.length === 0 ? null : [...new Set(ids as number[])];
     if (ids.length === 0) report(['dataset', 'sets', name], 'wrong-type', `The set ${name} is empty.`);
     this.known.set(name, known);
