@@ -104,7 +104,7 @@ export function RowCells(props: RowProps): VNode {
           selected={selected === position}
         />
       ))}
-      {row?.refused ? <td class="d-why">{whyRefused(row)}</td> : null}
+      {row?.refused ? <td class={row.tokens.length > 0 ? 'd-why d-under' : 'd-why'}>{whyRefused(row)}</td> : null}
       {row && !row.refused && row.tokens.length === 0 ? <td class="d-why">{visibleToken(row.text)}</td> : null}
       {row === undefined ? <td class="d-why">…</td> : null}
     </tr>
