@@ -1,4 +1,4 @@
-import type { AblationValue, CircuitEvaluation, CircuitFile, CircuitNode, NodeName } from './circuit.ts';
+import type { AblationValue, CircuitEvaluation, CircuitFile, NodeName } from './circuit.ts';
 import type { Picture } from './figures.ts';
 import type { Progress } from './progress.ts';
 import type { ExportFormat } from './tracePanelProtocol.ts';
@@ -18,6 +18,8 @@ export interface CircuitSetting {
   readonly modelHash: string;
   readonly nLayers: number;
   readonly nHeads: number;
+  /** Heads and the MLP of a layer read the same stream: no edge leads from one to the other. */
+  readonly parallelResidual: boolean;
   /** Positions of the first row. */
   readonly columns: readonly CircuitColumn[];
   /** Roles in the order of their positions. */
@@ -113,46 +115,3 @@ export type FromCircuitPanel =
       readonly name: string;
       readonly data: string | Uint8Array;
     };
-
-/** The circuit after a change. A change that does not fit (a node that is not there) leaves it as it is. */
-export function editCircuit(circuit: CircuitFile, edit: CircuitEdit): CircuitFile {
-  const change = (node: NodeName, how: (found: CircuitNode) => CircuitNode): CircuitFile => ({
-    ...circuit,
-    nodes: circuit.nodes.map((found) => (found.node === node ? how(found) : found)),
-  });
-  switch (edit.kind) {
-    case 'add': {
-      if (circuit.nodes.some(({ node }) => node === edit.node)) return circuit;
-      const at = edit.at && edit.at.length > 0 ? { at: edit.at } : {};
-      return { ...circuit, nodes: [...circuit.nodes, { node: edit.node, ...at }] };
-    }
-    case 'remove': {
-      const nodes = circuit.nodes.filter(({ node }) => node !== edit.node);
-      const { edges } = circuit;
-      return {
-        ...circuit,
-        nodes,
-        ...(edges && { edges: edges.filter(({ from, to }) => from !== edit.node && to !== edit.node) }),
-      };
-    }
-    case 'place':
-      return change(edit.node, (found) => ({ ...found, at: edit.at }));
-    case 'role':
-      return change(edit.node, ({ role: _, ...found }) =>
-        edit.role === undefined ? found : { ...found, role: edit.role },
-      );
-    case 'label':
-      return change(edit.node, ({ label: _, ...found }) =>
-        edit.label === undefined ? found : { ...found, label: edit.label },
-      );
-    case 'order': {
-      const place = (node: NodeName): number => {
-        const at = edit.nodes.indexOf(node);
-        return at < 0 ? edit.nodes.length : at;
-      };
-      return { ...circuit, nodes: [...circuit.nodes].sort((a, b) => place(a.node) - place(b.node)) };
-    }
-    case 'ablation':
-      return { ...circuit, ablation: edit.ablation };
-  }
-}

@@ -11,6 +11,7 @@ export const acronymSetting: CircuitSetting = {
   modelHash: 'b2a90de'.padEnd(64, '0'),
   nLayers: 12,
   nHeads: 12,
+  parallelResidual: false,
   columns: tokens.map((token, position) => ({ position, token, role: roles[position] })),
   roles,
   corruptions: ['permuted'],

@@ -1,4 +1,5 @@
-import { basename } from 'node:path';
+import { basename, relative, resolve, sep } from 'node:path';
+import type { CircuitFile } from '../../shared/circuit.ts';
 import { describeDatasetProblem } from '../../shared/dataset.ts';
 import { MechanistError } from '../../shared/errors.ts';
 import type { CellShare, ExperimentOutcome, StepOutcome, StepProgress } from '../../shared/experimentRun.ts';
@@ -147,6 +148,15 @@ class ExperimentRun {
     );
   }
 
+  /** The experiment's data as a circuit beside its results names them. */
+  #data(): CircuitFile['data'] {
+    const { file, folder, results } = this.options;
+    const data = file.data?.value;
+    if (data === undefined) return undefined;
+    const path = relative(results, resolve(folder, data.file)).split(sep).join('/');
+    return { path, ...(data.rows !== undefined && { rows: data.rows }) };
+  }
+
   /** Runs a step as far as was asked and writes its files. */
   async run(step: ExperimentStep, onProgress: OnProgress): Promise<StepOutcome> {
     const { results, share, fresh = false, onStepProgress } = this.options;
@@ -160,7 +170,7 @@ class ExperimentRun {
       const theirs = share === undefined ? [] : await readCells(parts, step.name, plan.key);
       for (const [id, stored] of theirs) if (!done.has(id)) done.set(id, stored);
       const documents = this.assemble(plan, done, warnings);
-      return { documents, path: await writeStep(results, plan, documents, fresh) };
+      return { documents, path: await writeStep(results, plan, documents, { fresh, data: this.#data() }) };
     };
     const wanted = this.#wanted(plan);
     const job = { results, share, done, onProgress, save: async () => void (await save()) };

@@ -113,6 +113,7 @@ async function writeCircuit(path: string, circuit: CircuitFile, key: string, fre
 
 /**
  * Writes the files of a step: its figures, and once it is complete the circuit it found.
+ * @param data what the circuit was found on, relative to `results`: the circuit's panel opens it
  * @returns absolute path of the figures
  * @throws MechanistError `disk-full`, `bad-input` (no permission)
  */
@@ -120,7 +121,7 @@ export async function writeStep(
   results: string,
   { step, key }: StepPlan,
   { figures, result }: StepDocuments,
-  fresh: boolean,
+  { fresh, data }: { readonly fresh: boolean; readonly data: CircuitFile['data'] },
 ): Promise<string> {
   const path = join(results, stepResultName(step.name));
   await writeFileAtomically(path, resultToJson(figures));
@@ -129,7 +130,8 @@ export async function writeStep(
   }
   // An evaluation carries the circuit it is of; that one has a file already.
   if (result.circuit !== undefined && result.evaluation === undefined && figures.complete) {
-    await writeCircuit(join(results, `${step.name}${circuitEnding}`), result.circuit, key, fresh);
+    const circuit = { ...result.circuit, ...(data && { data: result.circuit.data ?? data }) };
+    await writeCircuit(join(results, `${step.name}${circuitEnding}`), circuit, key, fresh);
   }
   return path;
 }

@@ -42,6 +42,7 @@ function settingOf({ model }: AnalysisEngine, task: TaskSet): CircuitSetting {
     modelHash: model.info.hash ?? '',
     nLayers: model.config.nLayers,
     nHeads: model.config.nHeads,
+    parallelResidual: model.config.parallelResidual,
     columns: columnsOf(example),
     roles: task.roles,
     corruptions: task.corruptions,

@@ -1,11 +1,11 @@
 import * as vscode from 'vscode';
 import { circuitToText, readCircuit } from '../../core/circuits/circuitFile.ts';
-import {
-  type CircuitEdit,
-  type CircuitPanelState,
-  editCircuit,
-  type FromCircuitPanel,
-  type ToCircuitPanel,
+import { editCircuit } from '../../shared/circuitEdit.ts';
+import type {
+  CircuitEdit,
+  CircuitPanelState,
+  FromCircuitPanel,
+  ToCircuitPanel,
 } from '../../shared/circuitPanelProtocol.ts';
 import type { ForeignFormat } from '../../shared/circuitRequests.ts';
 import { circuitEditorType } from '../../shared/contributions.ts';
@@ -115,7 +115,7 @@ export class CircuitPanel {
   async #edit(edit: CircuitEdit): Promise<void> {
     const { circuit } = readCircuit(this.document.getText());
     if (circuit === null) return;
-    const changed = editCircuit(circuit, edit);
+    const changed = editCircuit(circuit, edit, this.model.state.setting?.parallelResidual);
     if (changed !== circuit) await this.#replace(circuitToText(changed));
   }
 

@@ -18,7 +18,7 @@ function groupColors({ palette }: Theme): readonly string[] {
 
 /** `name, unit`; a unit that is empty says nothing. */
 function axisName({ name, unit }: ScatterPicture['x']): string {
-  return unit === '' || name.endsWith(unit) ? name : `${name}, ${unit}`;
+  return unit === '' || name.includes(unit) ? name : `${name}, ${unit}`;
 }
 
 function keyText(picture: ScatterPicture, group: number): string {

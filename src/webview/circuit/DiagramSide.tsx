@@ -9,7 +9,7 @@ import type { Grouping } from './circuitView.ts';
 import { zoomBy } from './circuitView.ts';
 import { groupingOf } from './diagramLayout.ts';
 import type { DiagramLayout } from './diagramTypes.ts';
-import { allHeads } from './nodeText.ts';
+import { allNodes } from './nodeText.ts';
 import { RoleBar, rolesOf } from './roleMarks.tsx';
 import type { Drag } from './useDrag.ts';
 
@@ -133,7 +133,7 @@ export function DiagramControls(props: CircuitDrawnProps & { layout: DiagramLayo
 export function Tray(props: CircuitDrawnProps & { drag: Drag }): VNode {
   const { state, circuit, setting, actions, view, drag, theme } = props;
   const [all, setAll] = useState(false);
-  const outside = outsideNodes(state, circuit, allHeads(setting.nLayers, setting.nHeads));
+  const outside = outsideNodes(state, circuit, allNodes(circuit.scope, setting.nLayers, setting.nHeads));
   const shown = all ? outside : outside.slice(0, fewOutside);
   const measured = state.gains.length > 0;
   return (

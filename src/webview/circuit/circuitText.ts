@@ -22,7 +22,7 @@ export function titleOf(state: CircuitPanelState, circuit: CircuitFile, answer: 
   const { evaluation, setting, freshness } = state;
   const total = setting ? scopeSize(circuit, setting) : undefined;
   if (evaluation !== null && freshness !== 'old') return evaluationTitle(evaluation, answer, total);
-  const n = circuit.nodes.length;
+  const n = circuit.scope === 'edges' ? (circuit.edges?.length ?? 0) : circuit.nodes.length;
   const of = total === undefined ? '' : ` of ${count(total)}`;
   const size = `${count(n)}${of} ${partNoun(circuit.scope, total ?? n)}`;
   if (evaluation === null) return `${circuit.name}: ${size}`;

@@ -93,7 +93,8 @@ export function nullPicture(evaluation: CircuitEvaluation, answer: AnswerChoice)
   const draws = randomDraws(evaluation, answer);
   const ours = estimateOf(evaluation.faithfulness, answer).mean;
   const below = draws.filter((draw) => draw < ours).length;
-  const size = evaluation.circuit.nodes.length;
+  const { scope, nodes, edges } = evaluation.circuit;
+  const size = scope === 'edges' ? (edges?.length ?? 0) : nodes.length;
   return {
     id: 'random',
     type: 'histogram',
@@ -101,7 +102,7 @@ export function nullPicture(evaluation: CircuitEvaluation, answer: AnswerChoice)
       draws.length === 0
         ? 'No random circuits drawn'
         : `Above ${count(below)} of ${count(draws.length)} random circuits`,
-    subtitle: `faithfulness of random ${size}-${partNoun(evaluation.circuit.scope, 1)} circuits; ${answerWord(evaluation, answer)}; median ${share(quantile(draws, 0.5))}, highest ${share(quantile(draws, 1))}; seed ${evaluation.random.seed}`,
+    subtitle: `faithfulness of random ${size}-${partNoun(scope, 1)} circuits; ${answerWord(evaluation, answer)}; median ${share(quantile(draws, 0.5))}, highest ${share(quantile(draws, 1))}; seed ${evaluation.random.seed}`,
     values: draws,
     markers: [
       { label: 'this circuit', value: ours, emphasised: true },

@@ -1,4 +1,4 @@
-import type { CircuitEdge, CircuitNode, NodeName } from '../../shared/circuit.ts';
+import type { CircuitEdge, CircuitNode, CircuitScope, NodeName } from '../../shared/circuit.ts';
 
 const head = /^L(\d+)\.H(\d+)$/;
 const mlp = /^MLP (\d+)$/;
@@ -36,7 +36,10 @@ export function edgeName({ from, to, channel }: CircuitEdge): string {
   return `${from} → ${to}${channels[channel]}`;
 }
 
-/** Every head of a model, in order of layers. */
-export function allHeads(nLayers: number, nHeads: number): NodeName[] {
-  return Array.from({ length: nLayers * nHeads }, (_, i) => `L${Math.floor(i / nHeads)}.H${i % nHeads}`);
+/** Every head of a model, and its MLPs where the circuit may have them, in order of layers. */
+export function allNodes(scope: CircuitScope, nLayers: number, nHeads: number): NodeName[] {
+  return Array.from({ length: nLayers }, (_, layer) => [
+    ...Array.from({ length: nHeads }, (__, h) => `L${layer}.H${h}`),
+    ...(scope === 'heads' ? [] : [`MLP ${layer}`]),
+  ]).flat();
 }

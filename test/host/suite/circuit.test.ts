@@ -146,6 +146,17 @@ describe('circuits', () => {
     assert.deepEqual(state.faults, []);
   });
 
+  it('the acronym circuit of the examples opens with its faithfulness', async () => {
+    const [root] = vscode.workspace.workspaceFolders ?? [];
+    assert.ok(root);
+    const file = vscode.Uri.joinPath(root.uri, 'acronyms', 'bundled.circuit.json');
+    await vscode.commands.executeCommand('vscode.open', file);
+    const panel = await until('a circuit panel', () => extension().exports.circuitPanels().at(-1));
+    const state = await settled(panel, ({ evaluation, freshness }) => evaluation !== null && freshness !== 'old');
+    assert.ok(faithfulness(state) > 0.9 && faithfulness(state) < 1.1, `faithfulness ${faithfulness(state)}`);
+    panel.model.cancel();
+  });
+
   it('results of experiments open as their figures', async () => {
     const file = join(folder, 'step.mechanist.json');
     writeFileSync(file, resultToJson(makeFigures()));

@@ -4,7 +4,8 @@ import { CircuitModel } from '../../../src/extension/circuit/circuitModel.ts';
 import { smallestChange } from '../../../src/extension/circuit/smallestChange.ts';
 import type { NotifyingPort } from '../../../src/extension/engineClient.ts';
 import type { CircuitFile } from '../../../src/shared/circuit.ts';
-import { type CircuitEdit, type CircuitPanelState, editCircuit } from '../../../src/shared/circuitPanelProtocol.ts';
+import { editCircuit } from '../../../src/shared/circuitEdit.ts';
+import type { CircuitEdit, CircuitPanelState } from '../../../src/shared/circuitPanelProtocol.ts';
 import type { EngineRequests } from '../../../src/shared/engineProtocol.ts';
 import { MechanistError } from '../../../src/shared/errors.ts';
 import type { RequestOptions } from '../../../src/shared/rpc.ts';
@@ -235,6 +236,18 @@ describe('edits', () => {
       { from: 'L8.H11', to: 'logits', channel: 'logits' },
     ] as const;
     expect(editCircuit({ ...circuit, edges }, { kind: 'remove', node: 'L5.H8' }).edges).toEqual([edges[1]]);
+  });
+  it('in a circuit of edges a node comes with all its edges, and goes with them', () => {
+    const one: CircuitFile = { ...circuit, scope: 'edges', nodes: [{ node: 'MLP 1' }], edges: [] };
+    const edges = (parallel: boolean) =>
+      editCircuit(one, { kind: 'add', node: 'L1.H0' }, parallel).edges?.map(
+        ({ from, to, channel }) => `${from}>${to} ${channel}`,
+      );
+    const own = ['emb>L1.H0 q', 'emb>L1.H0 k', 'emb>L1.H0 v'];
+    expect(edges(false)).toEqual([...own, 'L1.H0>MLP 1 mlp', 'L1.H0>logits logits']);
+    expect(edges(true)).toEqual([...own, 'L1.H0>logits logits']);
+    const back = editCircuit(editCircuit(one, { kind: 'add', node: 'L1.H0' }), { kind: 'remove', node: 'L1.H0' });
+    expect(back).toEqual(one);
   });
   it('the smallest change of the text is what the undo stack gets', () => {
     const [before, after] = [circuitToText(circuit), circuitToText(without('L9.H9'))];
