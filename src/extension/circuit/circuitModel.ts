@@ -160,8 +160,12 @@ export class CircuitModel {
     this.#scoring?.abort();
   }
 
+  /** Drops every open question, without a word. */
   dispose(): void {
-    for (const controller of [this.#opening, this.#scoring, this.#reading]) controller?.abort();
+    const running = [this.#opening, this.#scoring, this.#reading];
+    // What ends now is nobody's question any more.
+    this.#opening = this.#scoring = this.#reading = null;
+    for (const controller of running) controller?.abort();
   }
 
   #question(circuit: CircuitFile): CircuitQuestion | null {
@@ -205,7 +209,9 @@ export class CircuitModel {
 
   #failed(error: unknown): void {
     if (isCancelled(error)) {
-      this.#update({ progress: null });
+      const { freshness, evaluation } = this.#state;
+      const which = evaluation !== null && freshness === 'old' ? ' The numbers are those before the last change.' : '';
+      this.#update({ progress: null, error: `Stopped.${which}` });
       return;
     }
     this.log(`circuit: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);

@@ -27,13 +27,13 @@ function useRoleColors({ theme, circuit }: CircuitDrawnProps): ReadonlyMap<strin
 }
 
 /** What has not come yet, in the place where it will stand. */
-function Waiting({ title }: { title: string }): VNode {
+function Waiting({ title, stopped }: { title: string; stopped: boolean }): VNode {
   return (
     <div class="m-figure">
       <div class="m-heading">
         <h2>{title}</h2>
       </div>
-      <p class="m-caption">Computing…</p>
+      <p class="m-caption">{stopped ? 'Not computed.' : 'Computing…'}</p>
     </div>
   );
 }
@@ -81,7 +81,7 @@ export function Evidence(props: CircuitDrawnProps & { partWidth: number; evaluat
         <section key={c} class="m-picture">
           {column.map(({ picture, waiting }) =>
             picture === null ? (
-              <Waiting key={waiting} title={waiting} />
+              <Waiting key={waiting} title={waiting} stopped={state.error !== null} />
             ) : (
               <PictureView
                 key={picture.id}

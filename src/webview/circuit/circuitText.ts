@@ -26,7 +26,7 @@ export function titleOf(state: CircuitPanelState, circuit: CircuitFile, answer: 
   const of = total === undefined ? '' : ` of ${count(total)}`;
   const size = `${count(n)}${of} ${partNoun(circuit.scope, total ?? n)}`;
   if (evaluation === null) return `${circuit.name}: ${size}`;
-  return `${size}: faithfulness updating, was ${share(estimateOf(evaluation.faithfulness, answer).mean)}`;
+  return `${size}: faithfulness ${state.error === null ? 'updating' : 'not computed'}, was ${share(estimateOf(evaluation.faithfulness, answer).mean)}`;
 }
 
 export function subtitleOf({ evaluation, setting }: CircuitPanelState, circuit: CircuitFile): string {

@@ -177,7 +177,7 @@ describe('a circuit panel', () => {
     expect(engine.count('circuit.evaluate')).toBe(0);
   });
 
-  it('a failure is said in words and can be tried again; a cancel is silent', async () => {
+  it('a failure and a stop are said in words and can be tried again', async () => {
     const { engine, model } = await opened();
     engine.last('circuit.evaluate').reject(new MechanistError('bad-input', 'Row 3 has no corruption "cur".'));
     await settle();
@@ -188,7 +188,23 @@ describe('a circuit panel', () => {
     const all = await opened();
     all.model.cancel();
     await settle();
-    expect(all.model.state).toMatchObject({ error: null, progress: null });
+    expect(all.model.state).toMatchObject({ error: 'Stopped.', progress: null });
+    const later = await scored();
+    void later.model.show(circuitToText(without('L9.H9')));
+    await settle();
+    later.model.cancel();
+    await settle();
+    expect(later.model.state.error).toBe('Stopped. The numbers are those before the last change.');
+  });
+
+  it('other data drop what was asked for the old ones, without a word', async () => {
+    const { engine, model } = await opened();
+    const first = engine.last('circuit.evaluate');
+    void model.show(circuitToText({ ...circuit, data: { path: 'other.jsonl' } }));
+    await settle();
+    expect(first.signal?.aborted).toBe(true);
+    expect(model.state).toMatchObject({ error: null, setting: null, evaluation: null });
+    expect(engine.count('circuit.open')).toBe(2);
   });
 
   it('without data nothing is asked', async () => {
