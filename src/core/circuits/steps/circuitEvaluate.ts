@@ -2,7 +2,7 @@ import type { AblationValue, CircuitEvaluation, CircuitFile, CircuitScope } from
 import { MechanistError } from '../../../shared/errors.ts';
 import type { MetricSpec } from '../../../shared/metric.ts';
 import type { CellResult, StepCell, StepContext, StepKind, StepResult } from '../../experiments/stepKind.ts';
-import type { EvaluatorOptions } from '../circuitEvaluator.ts';
+import { CircuitEvaluator, type EvaluatorOptions } from '../circuitEvaluator.ts';
 import { ablationWords } from '../circuitFile.ts';
 import { RowBootstrap } from '../estimates.ts';
 import {
@@ -12,7 +12,6 @@ import {
   type EvaluationOptions,
 } from '../evaluateCircuit.ts';
 import { type EvaluationParts, PartRunner, removableNodes } from '../evaluationParts.ts';
-import { keptEvaluator } from '../keptEvaluator.ts';
 import { requireNode } from '../nodeNames.ts';
 import { checkAblation, circuitParams } from './circuitParams.ts';
 import { evaluationPictures, evaluationValues } from './evaluationPictures.ts';
@@ -86,7 +85,8 @@ function cells(context: StepContext, params: EvaluateParams): StepCell[] {
 async function run(context: StepContext, params: EvaluateParams, { id }: StepCell): Promise<CellResult> {
   const { circuit, evaluator: own, options } = asked(context, params);
   const { runner, task } = context;
-  const evaluator = await keptEvaluator(runner, task, own, context);
+  const make = () => CircuitEvaluator.create(runner, task, own, { ...context, onProgress: undefined });
+  const evaluator = await (context.recent?.(JSON.stringify(['circuit-evaluate', own]), make) ?? make());
   const before = evaluator.passes;
   const parts = new PartRunner(evaluator, circuit, options, context);
   const [part, first] = [id.split('/')[0], Number(id.split('/')[1] ?? 0)];

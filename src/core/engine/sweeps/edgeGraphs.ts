@@ -1,7 +1,5 @@
 import type { ModelConfig } from '../../models/modelConfig.ts';
-import type { BlockWeights, LinearWeights } from '../../models/modelWeights.ts';
-import { GradientGraph } from '../backward/gradientGraph.ts';
-import { VjpRules } from '../backward/vjpRules.ts';
+import type { BlockWeights, LinearWeights, NormWeights } from '../../models/modelWeights.ts';
 import { attend, BLOCK_INPUTS, rotate } from '../blockGraph.ts';
 import { GraphBuilder, type GraphBytes, MICROSOFT } from '../graphBuilder.ts';
 import type { HookSink } from '../hookSink.ts';
@@ -21,8 +19,9 @@ export const EDGE_INPUTS = {
   dq: 'd.q',
   dk: 'd.k',
   dv: 'd.v',
-  dPre: 'd.pre',
-  dPreLinear: 'd.pre.linear',
+  /** Gradients of the stream before and after the MLP. */
+  dBefore: 'd.before',
+  dAfter: 'd.after',
 } as const;
 
 const UNREAD: HookSink = { read: () => undefined, readNorm: () => undefined };
@@ -166,61 +165,69 @@ export function buildHeadOutputsGraph(config: ModelConfig, out: LinearWeights, l
   return graph.finish();
 }
 
-/** Σ over rows and dimensions of gradient · delta: `scores` `[readers, writers]`. */
-function emitScores(graph: GradientGraph, config: ModelConfig, gradient: string, readers: number): void {
-  const deltas = graph.input(EDGE_INPUTS.deltas, 'float32', ['writers', 'batch', 'new', config.dModel]);
-  const flat = graph.reshape(deltas, [0, -1]);
-  const scores = graph.op('FusedMatMul', [graph.reshape(gradient, [readers, -1]), flat], { transB: 1 }, MICROSOFT);
-  graph.emit(scores, 'scores', 'float32', [readers, 'writers']);
+/** x̂ of a norm, what its gain multiplies, and 1 / scale, each of `[rows, d_model]` and `[rows, 1]`. */
+function unitRows(
+  graph: GraphBuilder,
+  config: ModelConfig,
+  x: string,
+  weights: NormWeights,
+): { unit: string; inverse: string } {
+  const { inverseScale: inverse } = graph.norm(x, weights, config.norm);
+  if (config.norm.kind === 'rmsnorm') return { unit: graph.op('Mul', [x, inverse]), inverse };
+  const mean = graph.op('ReduceMean', [x, graph.integers([-1])], { keepdims: 1 });
+  return { unit: graph.op('Mul', [graph.op('Sub', [x, mean]), inverse]), inverse };
 }
 
-function rulesOf(graph: GradientGraph): VjpRules {
-  return new VjpRules(graph, { freezeNormScales: false, activations: 'exact', onNormScale: () => undefined });
+/** The maps with the norm's gain, and for a LayerNorm its centring, in them: `[readers, d_model, d_head]`. */
+function mapsAfterNorm(graph: GraphBuilder, config: ModelConfig, weights: BlockWeights): string {
+  const gain = graph.reshape(graph.weight(weights.norm1.gain), [1, config.dModel, 1]);
+  const maps = headMaps(graph, config, weights).map(({ weight }) => weight);
+  const gained = graph.op('Mul', [graph.op('Concat', maps, { axis: 0 }), gain]);
+  if (config.norm.kind === 'rmsnorm') return gained;
+  return graph.op('Sub', [gained, graph.op('ReduceMean', [gained, graph.integers([1])], { keepdims: 1 })]);
 }
 
 /**
- * Scores of the edges into a block's q, k and v: the gradient at each reader's own input (through its weights and the norm,
- * from the gradients at q, k and v `[batch, new, head, d_head]`) times each writer's delta. `x`: resid_pre.
+ * Scores of the edges into a block: the gradient at each reader's own input times each writer's delta, summed over rows:
+ * `scores` `[writers, readers + 1]`, the MLP last. Gradients given: at q, k and v `[batch, new, head, d_head]`, at resid_post, and
+ * at resid_mid (resid_pre in parallel models), all of the unchanged run, whose resid_pre is `x`.
+ * q, k and v: with y = x̂ W (gain and centring in W) and s the norm's scale, dx = (dy Wᵀ − x̂ (dy · y) / d_model) / s, so that the
+ * product with x̂ needs no second pass over d_model. The MLP: what the two given gradients of the stream differ by, less what
+ * the other readers of the same stream took.
  */
-export function buildAttentionScoresGraph(config: ModelConfig, weights: BlockWeights, layer: number): GraphBytes {
+export function buildScoresGraph(config: ModelConfig, weights: BlockWeights, layer: number): GraphBytes {
   const { nHeads, nKeyValueHeads, dHead, dModel } = config;
-  const readers = nHeads + 2 * nKeyValueHeads;
-  const graph = new GradientGraph(`scores of edges into attention ${layer}`);
-  const x = graph.input(BLOCK_INPUTS.x, 'float32', ['batch', 'new', dModel]);
-  const row = graph.reshape(x, [1, -1, dModel]);
-  // One copy for each reader: the gradient at it is that reader's alone.
-  const inputs = graph.op(
-    'Concat',
-    Array.from({ length: readers }, () => row),
-    { axis: 0 },
-  );
-  const { normed } = graph.norm(inputs, weights.norm1, config.norm);
-  const counts = graph.integers([nHeads, nKeyValueHeads, nKeyValueHeads]);
-  const read = graph.many('Split', [normed, counts], 3, { axis: 0 });
-  const seeds = new Map<string, string>();
-  headMaps(graph, config, weights).forEach((map, i) => {
+  const graph = new GraphBuilder(`scores of edges into block ${layer}`);
+  const stream = ['batch', 'new', dModel];
+  const x = graph.reshape(graph.input(BLOCK_INPUTS.x, 'float32', stream), [-1, dModel]);
+  const { unit, inverse } = unitRows(graph, config, x, weights.norm1);
+  const seeds = [EDGE_INPUTS.dq, EDGE_INPUTS.dk, EDGE_INPUTS.dv].map((name, i) => {
     const heads = i === 0 ? nHeads : nKeyValueHeads;
-    const name = [EDGE_INPUTS.dq, EDGE_INPUTS.dk, EDGE_INPUTS.dv][i];
     const seed = graph.input(name, 'float32', ['batch', 'new', heads, dHead]);
-    const byHeads = graph.transpose(graph.reshape(seed, [-1, heads, dHead]), [1, 0, 2]);
-    seeds.set(graph.op('MatMul', [read[i], map.weight]), byHeads);
+    return graph.transpose(graph.reshape(seed, [-1, heads, dHead]), [1, 0, 2]);
   });
-  graph.differentiate(seeds, [inputs], rulesOf(graph).apply);
-  emitScores(graph, config, graph.gradient(inputs) ?? graph.zerosLike(inputs), readers);
-  return graph.finish();
-}
-
-/** The same for the edges into a block's MLP, from the gradients at its pre-activations. `x`: what the MLP reads. */
-export function buildMlpScoresGraph(config: ModelConfig, weights: BlockWeights, layer: number): GraphBytes {
-  const { dModel, dMlp } = config;
-  const graph = new GradientGraph(`scores of edges into MLP ${layer}`);
-  const x = graph.input(BLOCK_INPUTS.x, 'float32', ['batch', 'new', dModel]);
-  const { normed } = graph.norm(x, weights.norm2, config.norm);
-  const { in: up, gate } = weights.mlp;
-  const seed = (name: string) => graph.input(name, 'float32', ['batch', 'new', dMlp]);
-  const seeds = new Map([[graph.linear(normed, gate ?? up), seed(EDGE_INPUTS.dPre)]]);
-  if (gate !== null) seeds.set(graph.linear(normed, up), seed(EDGE_INPUTS.dPreLinear));
-  graph.differentiate(seeds, [x], rulesOf(graph).apply);
-  emitScores(graph, config, graph.gradient(x) ?? graph.zerosLike(x), 1);
+  const dy = graph.op('Mul', [graph.op('Concat', seeds, { axis: 0 }), inverse]);
+  const maps = mapsAfterNorm(graph, config, weights);
+  const y = graph.op('MatMul', [unit, maps]);
+  const along = graph.op('ReduceSum', [graph.op('Mul', [dy, y]), graph.integers([-1])], { keepdims: 1 });
+  const share = graph.op('Mul', [along, graph.floats(Float32Array.of(1 / dModel), [])]);
+  const back = graph.op('FusedMatMul', [dy, maps], { transB: 1 }, MICROSOFT);
+  const attention = graph.op('Sub', [back, graph.op('Mul', [share, unit])]);
+  const [before, after] = [EDGE_INPUTS.dBefore, EDGE_INPUTS.dAfter].map((name) =>
+    graph.reshape(graph.input(name, 'float32', stream), [1, -1, dModel]),
+  );
+  let mlpGradient = graph.op('Sub', [before, after]);
+  if (config.parallelResidual) {
+    const others = graph.op('ReduceSum', [attention, graph.integers([0])], { keepdims: 1 });
+    mlpGradient = graph.op('Sub', [mlpGradient, others]);
+  }
+  const gradients = graph.reshape(graph.op('Concat', [attention, mlpGradient], { axis: 0 }), [
+    nHeads + 2 * nKeyValueHeads + 1,
+    -1,
+  ]);
+  const deltas = graph.input(EDGE_INPUTS.deltas, 'float32', ['writers', ...stream]);
+  // The long thin matrix on the right: the runtime packs that side, and the deltas are read once.
+  const scores = graph.op('FusedMatMul', [graph.reshape(deltas, [0, -1]), gradients], { transB: 1 }, MICROSOFT);
+  graph.output(scores, 'scores', 'float32', ['writers', nHeads + 2 * nKeyValueHeads + 1]);
   return graph.finish();
 }

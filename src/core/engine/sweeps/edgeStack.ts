@@ -5,11 +5,10 @@ import type { ModelRunner, RunContext } from '../modelRunner.ts';
 import { finiteNumbers } from '../nonFinite.ts';
 import { type Feeds, floatTensor, type SessionKind } from '../sessionPool.ts';
 import {
-  buildAttentionScoresGraph,
   buildEdgeAttentionGraph,
   buildEdgeMlpGraph,
   buildHeadOutputsGraph,
-  buildMlpScoresGraph,
+  buildScoresGraph,
   EDGE_INPUTS,
 } from './edgeGraphs.ts';
 
@@ -36,20 +35,24 @@ export interface EdgeReads extends EdgeShape {
   readonly standIn: StandIn;
 }
 
-/** Gradients at what the readers of one layer made of their inputs. */
+/** Gradients of the unchanged run at one layer. */
 export interface EdgeGradients extends EdgeShape {
+  /** resid_pre */
   readonly x: Float32Array;
   readonly deltas: Float32Array;
-  /** At q, k, v, or at the MLP's pre-activations. */
-  readonly gradients: readonly Float32Array[];
+  /** `[items, pos, head, d_head]` */
+  readonly q: Float32Array;
+  readonly k: Float32Array;
+  readonly v: Float32Array;
+  /** At the stream before the MLP (resid_mid; resid_pre in parallel models) and after it (resid_post). */
+  readonly before: Float32Array;
+  readonly after: Float32Array;
 }
 
 /** Runs blocks by edges: every reader of the residual stream has an input of its own. Weights stay in the file's pages. */
 export class EdgeStack {
   private readonly inputs: AttentionInputs;
-  private readonly kinds: Readonly<
-    Record<'attention' | 'mlp' | 'heads' | 'attentionScores' | 'mlpScores', SessionKind>
-  >;
+  private readonly kinds: Readonly<Record<'attention' | 'mlp' | 'heads' | 'scores', SessionKind>>;
 
   constructor(private readonly runner: ModelRunner) {
     const { config, weights } = runner;
@@ -60,8 +63,7 @@ export class EdgeStack {
       attention: kind('edge attention', (layer) => buildEdgeAttentionGraph(config, block(layer), layer)),
       mlp: kind('edge mlp', (layer) => buildEdgeMlpGraph(config, block(layer), layer)),
       heads: kind('head outputs', (layer) => buildHeadOutputsGraph(config, block(layer).attention.out, layer)),
-      attentionScores: kind('attention scores', (layer) => buildAttentionScoresGraph(config, block(layer), layer)),
-      mlpScores: kind('mlp scores', (layer) => buildMlpScoresGraph(config, block(layer), layer)),
+      scores: kind('edge scores', (layer) => buildScoresGraph(config, block(layer), layer)),
     };
   }
 
@@ -138,29 +140,21 @@ export class EdgeStack {
     await this.runner.pool.run(this.kinds.heads, layer, feeds, ['delta'], { signal, into: { delta } });
   }
 
-  /** Σ gradient at each reader's input · delta: `[readers, writers]`, from gradients at q, k and v. */
-  async attentionScores(layer: number, own: EdgeGradients, { signal }: RunContext): Promise<Float32Array> {
-    const { nHeads, nKeyValueHeads, dHead } = this.runner.config;
-    const names = [EDGE_INPUTS.dq, EDGE_INPUTS.dk, EDGE_INPUTS.dv];
-    const feeds: Record<string, Feeds[string]> = { ...this.shared(own) };
-    names.forEach((name, i) => {
-      const heads = i === 0 ? nHeads : nKeyValueHeads;
-      feeds[name] = floatTensor(own.gradients[i], [own.items, own.count, heads, dHead]);
-    });
-    const run = await this.runner.pool.run(this.kinds.attentionScores, layer, feeds, ['scores'], { signal });
+  /** Σ gradient at each reader's input · delta: `[writers, readers + 1]`, the MLP last. */
+  async scores(layer: number, own: EdgeGradients, { signal }: RunContext): Promise<Float32Array> {
+    const { nHeads, nKeyValueHeads, dHead, dModel } = this.runner.config;
+    const { items, count } = own;
+    const heads = (data: Float32Array, number: number) => floatTensor(data, [items, count, number, dHead]);
+    const feeds = {
+      ...this.shared(own),
+      [EDGE_INPUTS.dq]: heads(own.q, nHeads),
+      [EDGE_INPUTS.dk]: heads(own.k, nKeyValueHeads),
+      [EDGE_INPUTS.dv]: heads(own.v, nKeyValueHeads),
+      [EDGE_INPUTS.dBefore]: floatTensor(own.before, [items, count, dModel]),
+      [EDGE_INPUTS.dAfter]: floatTensor(own.after, [items, count, dModel]),
+    };
+    const run = await this.runner.pool.run(this.kinds.scores, layer, feeds, ['scores'], { signal });
     return finiteNumbers(run.scores, `blocks.${layer}.hook_resid_pre (gradient)`);
-  }
-
-  /** The same for the MLP, `[writers]`, from gradients at its pre-activations. */
-  async mlpScores(layer: number, own: EdgeGradients, { signal }: RunContext): Promise<Float32Array> {
-    const { dMlp } = this.runner.config;
-    const feeds: Record<string, Feeds[string]> = { ...this.shared(own) };
-    own.gradients.forEach((gradient, i) => {
-      const name = i === 0 ? EDGE_INPUTS.dPre : EDGE_INPUTS.dPreLinear;
-      feeds[name] = floatTensor(gradient, [own.items, own.count, dMlp]);
-    });
-    const run = await this.runner.pool.run(this.kinds.mlpScores, layer, feeds, ['scores'], { signal });
-    return finiteNumbers(run.scores, `blocks.${layer}.hook_resid_mid (gradient)`);
   }
 
   /** Frees the graphs; the stack can be used again. */

@@ -50,6 +50,29 @@ interface Job {
   readonly circuits: readonly number[];
 }
 
+type Kinds = Readonly<Record<'block' | 'tail', SessionKind>>;
+
+const kindsOf = new WeakMap<ModelRunner, Map<boolean, Kinds>>();
+
+/** The graphs of a model, made once however many stacks use them. Their weights stay in the file's pages. */
+function maskedKinds(runner: ModelRunner, mlps: boolean): Kinds {
+  const { config, weights } = runner;
+  const known = kindsOf.get(runner) ?? new Map<boolean, Kinds>();
+  kindsOf.set(runner, known);
+  const kinds = known.get(mlps) ?? {
+    block: {
+      ...{ name: `masked block ${mlps}`, packed: false },
+      build: (layer: number) => buildMaskedBlockGraph(config, weights.blocks[layer], layer, mlps),
+    },
+    tail: {
+      ...{ name: `masked tail ${mlps}`, packed: false },
+      build: (layer: number) => buildMaskedTailGraph(config, weights.blocks[layer], layer, mlps),
+    },
+  };
+  known.set(mlps, kinds);
+  return kinds;
+}
+
 /** Positions of one run of the last block. */
 const TAIL_POSITIONS = 1024;
 
@@ -60,25 +83,14 @@ const TAIL_POSITIONS = 1024;
 export class MaskedStack {
   /** Σ items × positions over blocks that were run, the last block counted whole. */
   blockPositions = 0;
-  private readonly blockKind: SessionKind;
-  private readonly tailKind: SessionKind;
+  private readonly kinds: Kinds;
 
   /** @param mlps whether mlp_out is ever replaced */
   constructor(
     private readonly runner: ModelRunner,
     private readonly mlps: boolean,
   ) {
-    const { config, weights } = runner;
-    this.blockKind = {
-      name: 'masked block',
-      packed: false,
-      build: (layer) => buildMaskedBlockGraph(config, weights.blocks[layer], layer, mlps),
-    };
-    this.tailKind = {
-      name: 'masked tail',
-      packed: false,
-      build: (layer) => buildMaskedTailGraph(config, weights.blocks[layer], layer, mlps),
-    };
+    this.kinds = maskedKinds(runner, mlps);
   }
 
   /**
@@ -128,7 +140,7 @@ export class MaskedStack {
   ): Promise<Float32Array[]> {
     if (jobs.length === 0) return [];
     const edits: LayerEdits = {
-      kind: this.blockKind,
+      kind: this.kinds.block,
       hooks: [],
       whole: true,
       feeds: ({ firstItem, items }) => this.feeds(base, layer, jobs, firstItem, items),
@@ -166,7 +178,7 @@ export class MaskedStack {
       const items = Math.min(step, all - first);
       const own = x.subarray(first * width, (first + items) * width);
       const block = { x: own, items, count: base.count, start: 0, past: NO_KEYS_VALUES };
-      const edits = { kind: this.tailKind, feeds: this.feeds(base, layer, jobs, first, items, rows) };
+      const edits = { kind: this.kinds.tail, feeds: this.feeds(base, layer, jobs, first, items, rows) };
       result.set(await this.runner.tail.run(layer, block, rows, signal, edits), first * rows.length * dModel);
     }
     return pieces(result, jobs.length);
@@ -209,9 +221,9 @@ export class MaskedStack {
     };
   }
 
-  /** Frees the graphs; the stack can be used again. */
+  /** Frees the graphs of the model; they are made again when needed. */
   async release(): Promise<void> {
-    for (const kind of [this.blockKind, this.tailKind]) await this.runner.pool.release(kind);
+    for (const kind of Object.values(this.kinds)) await this.runner.pool.release(kind);
   }
 }
 
