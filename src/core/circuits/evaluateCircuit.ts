@@ -76,6 +76,9 @@ function warningsOf(evaluator: Evaluated, circuit: CircuitFile, full: ByAnswer, 
     ...(options.ablation.kind === 'mean' && lengths.size > 1
       ? ['The rows are of unlike length: means at a position mix what stands there in different templates.']
       : []),
+    ...(options.scope === 'edges' && circuit.nodes.some(({ at }) => at !== undefined)
+      ? ['Places of nodes ("at") do not count where edges are evaluated: an edge is there at all positions or at none.']
+      : []),
     ...(JSON.stringify(circuit.ablation) === JSON.stringify(options.ablation)
       ? []
       : [`The circuit file names another ablation (${ablationWords(circuit.ablation)}) than was used here.`]),

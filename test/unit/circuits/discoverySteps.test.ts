@@ -85,6 +85,24 @@ describe('steps that find circuits', () => {
     expect(JSON.parse(JSON.stringify(result.pictures))).toEqual(result.pictures);
   });
 
+  it('a circuit of edges goes through the whole evaluation: nodes come and go with their edges', async () => {
+    const few = { ...context, task: { ...task, items: task.items.slice(0, 4) } };
+    const { circuit } = await whole(discoverEap, { corruption: 'other', metric, edges: 12 }, few);
+    if (circuit === undefined) throw new Error('No circuit was found.');
+    const placed = { ...circuit, nodes: circuit.nodes.map((node, i) => (i === 0 ? { ...node, at: ['end'] } : node)) };
+    const params = { circuit: 'found', metric, randomCircuits: 3, randomOrders: 2, randomSets: 1 };
+    const { evaluation } = await whole(circuitEvaluate, params, { ...few, circuit: () => placed });
+    const { addBack, empty, inCircuit, full, minimality, completeness, random, warnings } = evaluation ?? {};
+    expect(addBack?.given[0].overall.mean).toBeCloseTo(empty?.overall.mean ?? 0, 4);
+    expect(addBack?.given.at(-1)?.overall.mean).toBeCloseTo(inCircuit?.overall.mean ?? 0, 4);
+    expect(addBack?.greedy?.overall.at(-1)).toBeCloseTo(inCircuit?.overall.mean ?? 0, 4);
+    expect(minimality).toHaveLength(circuit.nodes.length);
+    expect(random?.overall).toHaveLength(3);
+    const [nothing] = completeness ?? [];
+    expect(nothing.difference).toBeCloseTo(Math.abs((inCircuit?.overall.mean ?? 0) - (full?.overall.mean ?? 0)), 4);
+    expect(warnings).toEqual([expect.stringMatching(/^Places of nodes/)]);
+  });
+
   it('scores of cells are those of all rows at once, whatever their sizes', async () => {
     const few = await whole(discoverEap, { corruption: 'other', metric, edges: 5 });
     const cells = discoverEap.cells(context, { corruption: 'other', metric });

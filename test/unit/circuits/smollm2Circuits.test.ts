@@ -1,6 +1,3 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AnalysisEngine } from '../../../src/core/analyses/analysisEngine.ts';
 import { CircuitEvaluator } from '../../../src/core/circuits/circuitEvaluator.ts';
@@ -8,7 +5,7 @@ import { edgeAttribution } from '../../../src/core/circuits/eap.ts';
 import { EdgeGraph } from '../../../src/core/circuits/edgeGraph.ts';
 import type { TaskItem, TaskSet } from '../../../src/shared/taskSet.ts';
 import { hasSmollm2, smollm2File, smollm2Reason } from '../../support/smollm2.ts';
-import { load } from '../reference/referenceFigures.ts';
+import { load, mechanistCache } from '../reference/referenceFigures.ts';
 
 /** Indirect objects; the corruption repeats the other name. */
 function ioi({ model: { tokenizer } }: AnalysisEngine): TaskSet {
@@ -39,16 +36,11 @@ function ioi({ model: { tokenizer } }: AnalysisEngine): TaskSet {
 }
 
 describe.skipIf(!hasSmollm2)(`edges of SmolLM2-135M${smollm2Reason}`, () => {
-  let cache: string;
   let engine: AnalysisEngine;
   beforeAll(async () => {
-    cache = await mkdtemp(join(tmpdir(), 'mechanist-circuits-'));
-    engine = await load(smollm2File, cache);
+    engine = await load(smollm2File, mechanistCache());
   }, 120_000);
-  afterAll(async () => {
-    await engine?.close();
-    await rm(cache, { recursive: true, force: true });
-  });
+  afterAll(() => engine?.close());
 
   it('attribution foresees what corrupting the strongest edges does, within a tenth for those into the logits', async () => {
     const task = ioi(engine);
