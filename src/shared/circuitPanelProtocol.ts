@@ -115,3 +115,19 @@ export type FromCircuitPanel =
       readonly name: string;
       readonly data: string | Uint8Array;
     };
+
+/** A panel that shows nothing yet. */
+export const emptyCircuitPanel: Omit<CircuitPanelState, 'title'> = {
+  circuit: null,
+  faults: [],
+  foreign: false,
+  setting: null,
+  evaluation: null,
+  freshness: 'fresh',
+  progress: null,
+  reads: [],
+  gains: [],
+  detail: null,
+  otherModel: null,
+  error: null,
+};

@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
 import type { Provenance } from '../../shared/traceDocument.ts';
 import type { SweepItem } from '../tasks/gridRequest.ts';
 import type { AnalysisContext } from './analysisContext.ts';
+import { modelProvenance, shortHash } from './provenance.ts';
 
 /**
  * What a result over prompts is made of. Equal questions to equal weights have equal hashes.
@@ -9,27 +9,12 @@ import type { AnalysisContext } from './analysisContext.ts';
  * @param question the request as text, without what does not change its numbers
  */
 export function gridProvenance(
-  { model, version }: AnalysisContext,
+  context: AnalysisContext,
   ref: string,
   items: readonly SweepItem[],
   ablation: string,
   question: string,
 ): Provenance {
   const ids = items.map(({ ids: own, corruptedIds }) => [Array.from(own), corruptedIds && Array.from(corruptedIds)]);
-  return {
-    mechanistVersion: version,
-    model: ref,
-    modelLabel: model.info.label,
-    family: model.config.family,
-    modelHash: model.info.hash,
-    patches: [],
-    dtype: 'float32',
-    bos: model.tokenizer.addsBos ? 'added by the tokenizer' : 'none added',
-    weightProcessing: 'none',
-    ablation,
-    hash: createHash('sha256')
-      .update(JSON.stringify([model.info.hash, ids, question]))
-      .digest('hex')
-      .slice(0, 7),
-  };
+  return modelProvenance(context, ref, ablation, shortHash(JSON.stringify([context.model.info.hash, ids, question])));
 }

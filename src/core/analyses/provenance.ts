@@ -11,9 +11,41 @@ const ABLATIONS: Readonly<Record<AttributionMethod, string>> = {
   'integrated-gradients': INTEGRATED_BASELINE,
 };
 
+/**
+ * What every result says of the model it came from.
+ * @param ref the model as the person named it
+ * @param ablation what stands in for the ablated thing, or `none`
+ * @param hash first 7 hexadecimal digits of what tells this question from others
+ */
+export function modelProvenance(
+  { model, version }: Pick<AnalysisContext, 'model' | 'version'>,
+  ref: string,
+  ablation: string,
+  hash: string,
+): Provenance {
+  return {
+    mechanistVersion: version,
+    model: ref,
+    modelLabel: model.info.label,
+    family: model.config.family,
+    modelHash: model.info.hash,
+    patches: [],
+    dtype: 'float32',
+    bos: model.tokenizer.addsBos ? 'added by the tokenizer' : 'none added',
+    weightProcessing: 'none',
+    ablation,
+    hash,
+  };
+}
+
+/** sha256 of a question, its first 7 hexadecimal digits. */
+export function shortHash(question: string): string {
+  return createHash('sha256').update(question).digest('hex').slice(0, 7);
+}
+
 /** What a trace is made of. Equal questions to equal weights have equal hashes. */
 export function provenanceOf(
-  { model, version }: AnalysisContext,
+  context: AnalysisContext,
   asked: {
     readonly model: string;
     readonly ids: ArrayLike<number>;
@@ -24,18 +56,6 @@ export function provenanceOf(
 ): Provenance {
   const { ids, terms, position, method } = asked;
   const observable = terms.map(({ id, weight }) => [id, weight]);
-  const identity = JSON.stringify([model.info.hash, Array.from(ids), observable, position, method]);
-  return {
-    mechanistVersion: version,
-    model: asked.model,
-    modelLabel: model.info.label,
-    family: model.config.family,
-    modelHash: model.info.hash,
-    patches: [],
-    dtype: 'float32',
-    bos: model.tokenizer.addsBos ? 'added by the tokenizer' : 'none added',
-    weightProcessing: 'none',
-    ablation: ABLATIONS[method],
-    hash: createHash('sha256').update(identity).digest('hex').slice(0, 7),
-  };
+  const identity = JSON.stringify([context.model.info.hash, Array.from(ids), observable, position, method]);
+  return modelProvenance(context, asked.model, ABLATIONS[method], shortHash(identity));
 }

@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
 import type { ByAnswer, CircuitEvaluation, CircuitFile } from '../../shared/circuit.ts';
 import type { Provenance } from '../../shared/traceDocument.ts';
 import type { AnalysisContext } from '../analyses/analysisContext.ts';
+import { modelProvenance, shortHash } from '../analyses/provenance.ts';
 import type { ClimbContext } from '../engine/sweeps/climb.ts';
 import { metricWords } from '../tasks/metrics.ts';
 import type { CircuitEvaluator } from './circuitEvaluator.ts';
@@ -38,25 +38,15 @@ export const EVALUATION_DEFAULTS: Omit<EvaluationOptions, 'seed'> = {
 
 /** What an evaluation is made of. Equal questions to equal weights have equal hashes. */
 export function circuitProvenance(
-  { model, version }: Pick<AnalysisContext, 'model' | 'version'>,
+  context: Pick<AnalysisContext, 'model' | 'version'>,
   { task, options }: Evaluated,
   circuit: CircuitFile,
 ): Provenance {
   const { nodes, edges, scope } = circuit;
-  const identity = [model.info.hash, task.hash, options.scope, options.ablation, options.metric, scope, nodes, edges];
-  return {
-    mechanistVersion: version,
-    model: circuit.model.ref,
-    modelLabel: model.info.label,
-    family: model.config.family,
-    modelHash: model.info.hash,
-    patches: [],
-    dtype: 'float32',
-    bos: model.tokenizer.addsBos ? 'added by the tokenizer' : 'none added',
-    weightProcessing: 'none',
-    ablation: ablationWords(options.ablation),
-    hash: createHash('sha256').update(JSON.stringify(identity)).digest('hex').slice(0, 7),
-  };
+  const { hash } = context.model.info;
+  const identity = [hash, task.hash, options.scope, options.ablation, options.metric, scope, nodes, edges];
+  const words = ablationWords(options.ablation);
+  return modelProvenance(context, circuit.model.ref, words, shortHash(JSON.stringify(identity)));
 }
 
 const meanScores = (steps: readonly MeanScores[]) => ({

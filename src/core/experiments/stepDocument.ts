@@ -4,7 +4,7 @@ import type { CircuitFile } from '../../shared/circuit.ts';
 import { stepEvaluationName, stepResultName } from '../../shared/experimentRun.ts';
 import type { FiguresDocument } from '../../shared/figures.ts';
 import { resultToJson } from '../../shared/resultJson.ts';
-import type { Provenance } from '../../shared/traceDocument.ts';
+import { modelProvenance } from '../analyses/provenance.ts';
 import { circuitToText } from '../circuits/circuitFile.ts';
 import { writeFileAtomically } from '../models/writeFileAtomically.ts';
 import { checkNumbers } from '../tasks/experiment/checkNumbers.ts';
@@ -12,29 +12,13 @@ import { requestOf } from '../tasks/experiment/experimentRequest.ts';
 import type { Expectation, ExperimentFile } from '../tasks/experiment/experimentTypes.ts';
 import type { StoredCell } from './cellStore.ts';
 import { circuitEnding } from './circuitsOfStep.ts';
-import type { StepContext, StepResult } from './stepKind.ts';
+import type { StepResult } from './stepKind.ts';
 import type { StepPlan } from './stepPlan.ts';
 
 /** A step's result as its files have it. */
 export interface StepDocuments {
   readonly figures: FiguresDocument;
   readonly result: StepResult;
-}
-
-function provenanceOf({ model, version }: StepContext, ref: string, ablation: string, key: string): Provenance {
-  return {
-    mechanistVersion: version,
-    model: ref,
-    modelLabel: model.info.label,
-    family: model.config.family,
-    modelHash: model.info.hash,
-    patches: [],
-    dtype: 'float32',
-    bos: model.tokenizer.addsBos ? 'added by the tokenizer' : 'none added',
-    weightProcessing: 'none',
-    ablation,
-    hash: key.slice(0, 7),
-  };
 }
 
 function costOf({ cells, context }: StepPlan, done: ReadonlyMap<string, StoredCell>): FiguresDocument['cost'] {
@@ -72,7 +56,7 @@ export function assembleStep(
   const result = kind.assemble(context, step.params, results);
   const complete = results.size === cells.length;
   const expect: readonly Expectation[] = complete ? about.file.expect.filter((own) => own.step === step.name) : [];
-  const provenance = provenanceOf(context, about.model, result.ablation, key);
+  const provenance = modelProvenance(context, about.model, result.ablation, key.slice(0, 7));
   const cost = costOf(plan, done);
   const figures: FiguresDocument = {
     schemaVersion: 1,

@@ -3,7 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { readCircuit } from '../../core/circuits/circuitFile.ts';
 import { resolveModelName } from '../../core/tasks/modelName.ts';
 import type { CircuitFile } from '../../shared/circuit.ts';
-import type { CircuitFault, CircuitPanelState } from '../../shared/circuitPanelProtocol.ts';
+import { type CircuitFault, type CircuitPanelState, emptyCircuitPanel } from '../../shared/circuitPanelProtocol.ts';
 import type {
   CircuitNotifications,
   CircuitQuestion,
@@ -12,21 +12,6 @@ import type {
 } from '../../shared/circuitRequests.ts';
 import { isCancelled, MechanistError } from '../../shared/errors.ts';
 import type { NotifyingPort } from '../engineClient.ts';
-
-const empty: Omit<CircuitPanelState, 'title'> = {
-  circuit: null,
-  faults: [],
-  foreign: false,
-  setting: null,
-  evaluation: null,
-  freshness: 'fresh',
-  progress: null,
-  reads: [],
-  gains: [],
-  detail: null,
-  otherModel: null,
-  error: null,
-};
 
 /** Seed of everything that is drawn in the panel; a circuit's provenance may name its own. */
 const SEED = 0;
@@ -87,7 +72,7 @@ export class CircuitModel {
     private readonly post: (state: CircuitPanelState) => void,
     private readonly log: (line: string) => void,
   ) {
-    this.#state = { ...empty, title };
+    this.#state = { ...emptyCircuitPanel, title };
     this.#path = path;
   }
 

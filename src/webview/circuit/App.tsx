@@ -1,6 +1,6 @@
 import type { VNode } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { CircuitPanelState, FromCircuitPanel } from '../../shared/circuitPanelProtocol.ts';
+import { type CircuitPanelState, emptyCircuitPanel, type FromCircuitPanel } from '../../shared/circuitPanelProtocol.ts';
 import { type PanelHost, type PanelRules, useKeptScroll, usePanel } from '../figures/panelHost.ts';
 import type { Theme } from '../figures/theme.ts';
 import { CircuitPanel } from './CircuitPanel.tsx';
@@ -11,21 +11,7 @@ import { answerOf, type CircuitView, restoreView, selectedNode } from './circuit
 /** The page's VS Code, as this panel uses it. */
 export type CircuitHost = PanelHost<FromCircuitPanel, CircuitView>;
 
-const empty: CircuitPanelState = {
-  title: 'Circuit',
-  circuit: null,
-  faults: [],
-  foreign: false,
-  setting: null,
-  evaluation: null,
-  freshness: 'fresh',
-  progress: null,
-  reads: [],
-  gains: [],
-  detail: null,
-  otherModel: null,
-  error: null,
-};
+const empty: CircuitPanelState = { title: 'Circuit', ...emptyCircuitPanel };
 
 const rules: PanelRules<CircuitPanelState, CircuitView> = { empty, restore: restoreView, adopt: (view) => view };
 

@@ -146,6 +146,8 @@ describe('arguments of dataset', () => {
       seed: 0,
       letters: 3,
       collisions: 'exclude',
+      before: '',
+      words: null,
       out: 'a.jsonl',
       json: false,
     });
