@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { AnalysisEngine } from '../../src/core/analyses/analysisEngine.ts';
+import { noSources } from '../../src/core/experiments/sourcesOfStep.ts';
 import type { CellResult, StepContext, StepKind, StepResult } from '../../src/core/experiments/stepKind.ts';
 import type { MatrixPicture, Picture } from '../../src/shared/figures.ts';
 import { seededRandom } from '../../src/shared/statistics.ts';
@@ -14,7 +15,12 @@ export function stepContext(engine: AnalysisEngine, task: TaskSet, more: Partial
   const circuit = (name: string) => {
     throw new Error(`no circuit ${name}`);
   };
-  return { ...{ model, runner, cache, version: 'test', task, seed: 0, memoryBytes: 1 << 30, circuit }, ...more };
+  const sources = noSources(model.tokenizer);
+  return {
+    ...{ model, runner, cache, version: 'test', task, seed: 0, memoryBytes: 1 << 30, circuit },
+    ...sources,
+    ...more,
+  };
 }
 
 /** Keeps the value made last, as a running experiment does. */

@@ -8,6 +8,7 @@ import { ModelRunner, type RunContext } from '../engine/modelRunner.ts';
 import type { ClimbContext } from '../engine/sweeps/climb.ts';
 import { runAlone } from '../experiments/runAlone.ts';
 import { type ExperimentOptions, runExperiment } from '../experiments/runExperiment.ts';
+import { noSources } from '../experiments/sourcesOfStep.ts';
 import type { StepContext, StepKind, StepResult } from '../experiments/stepKind.ts';
 import type { OpenModel } from '../models/openModel.ts';
 import { checkTerms } from '../tasks/observable.ts';
@@ -106,7 +107,7 @@ export class AnalysisEngine {
     on: Pick<StepContext, 'task' | 'memoryBytes' | 'seed' | 'circuit'>,
     context: ClimbContext = {},
   ): Promise<StepResult> {
-    return runAlone({ ...this.context(context), ...context, ...on }, kind, params);
+    return runAlone({ ...this.context(context), ...context, ...noSources(this.model.tokenizer), ...on }, kind, params);
   }
 
   /** What an evaluation names as its source. */

@@ -4,7 +4,7 @@ import type { CircuitFile } from '../../shared/circuit.ts';
 import { MechanistError } from '../../shared/errors.ts';
 import { type CircuitModel, readCircuit } from '../circuits/circuitFile.ts';
 import type { ExperimentStep } from '../tasks/experiment/experimentTypes.ts';
-import { textsIn } from './stepPlan.ts';
+import { textsIn } from '../tasks/experiment/textsIn.ts';
 
 /** How circuit files end. */
 export const circuitEnding = '.circuit.json';

@@ -6,10 +6,12 @@ import type { CellShare, ExperimentOutcome, StepOutcome, StepProgress } from '..
 import type { OnProgress } from '../../shared/progress.ts';
 import type { TaskSet } from '../../shared/taskSet.ts';
 import { progressSteps } from '../analyses/progressSteps.ts';
+import { observablesOf } from '../tasks/experiment/experimentRequest.ts';
 import type { ExperimentFile, ExperimentStep } from '../tasks/experiment/experimentTypes.ts';
 import { partsFolder, readCells, removeCells, type StoredCell } from './cellStore.ts';
 import { CircuitsOfStep, type FoundCircuit, WaitingError } from './circuitsOfStep.ts';
 import { runCells } from './runStep.ts';
+import { FileHashes, noSources, SourcesOfStep, type StepSources } from './sourcesOfStep.ts';
 import { assembleStep, type StepDocuments, writeStep } from './stepDocument.ts';
 import type { StepCell, StepContext, StepKind } from './stepKind.ts';
 import { planStep, type StepPlan, shareOf, weightOf } from './stepPlan.ts';
@@ -55,6 +57,7 @@ const WRITING = 0.01;
 /** The steps of one experiment, in their order. */
 class ExperimentRun {
   readonly #found = new Map<string, FoundCircuit>();
+  readonly #hashes = new FileHashes();
 
   constructor(
     private readonly context: StepContext,
@@ -69,8 +72,13 @@ class ExperimentRun {
     const { config, info } = this.context.model;
     const model = { ...config, label: info.label, hash: info.hash };
     const circuits = await CircuitsOfStep.read(step, folder, earlier, model, (name) => this.circuitOf(name));
-    const context = { ...this.context, circuit: circuits.get };
-    const plan = planStep(step, kind, context, circuits.available);
+    const sources = await SourcesOfStep.read(step.params, kind.files?.(step.params) ?? [], {
+      ...{ named: observablesOf(file), tokenizer: this.context.model.tokenizer },
+      ...{ folder, hashes: this.#hashes },
+    });
+    const { observable, file: fileOf } = sources;
+    const context = { ...this.context, circuit: circuits.get, observable, file: fileOf };
+    const plan = planStep(step, kind, context, circuits.available, sources.key);
     return { plan, warnings: [...refusedRows(context.task), ...circuits.warnings] };
   }
 
@@ -232,7 +240,7 @@ function wantedSteps({ file, steps }: ExperimentOptions): readonly ExperimentSte
  * @throws MechanistError `cancelled`, `disk-full`; `bad-input` for a step that is not in the file
  */
 export async function runExperiment(
-  context: Omit<StepContext, 'circuit' | 'seed'>,
+  context: Omit<StepContext, 'circuit' | 'seed' | keyof StepSources>,
   options: ExperimentOptions,
 ): Promise<ExperimentOutcome> {
   const { file, path, results, model, onStep } = options;
@@ -240,7 +248,10 @@ export async function runExperiment(
   const circuit = (name: string) => {
     throw new MechanistError('internal', `The circuit "${name}" was asked for outside of a step.`);
   };
-  const run = new ExperimentRun({ ...context, seed: file.seed, circuit }, options);
+  const run = new ExperimentRun(
+    { ...context, ...noSources(context.model.tokenizer), seed: file.seed, circuit },
+    options,
+  );
   const bars = await run.bars(steps);
   const outcomes: StepOutcome[] = [];
   for (const [i, step] of steps.entries()) {

@@ -1,8 +1,18 @@
 import type { CircuitEvaluation, CircuitFile } from '../../shared/circuit.ts';
+import type { ObservableSpec } from '../../shared/engineProtocol.ts';
 import type { Picture } from '../../shared/figures.ts';
 import type { TaskSet } from '../../shared/taskSet.ts';
 import type { AnalysisContext } from '../analyses/analysisContext.ts';
 import type { ClimbContext } from '../engine/sweeps/climb.ts';
+import type { ResolvedObservable } from '../tasks/observable.ts';
+
+/** A file that a step reads: a corpus. */
+export interface StepFile {
+  /** Absolute. */
+  readonly path: string;
+  /** sha256 of its bytes, hexadecimal. */
+  readonly hash: string;
+}
 
 /** What a step of an experiment works with. */
 export interface StepContext extends AnalysisContext, ClimbContext {
@@ -13,6 +23,13 @@ export interface StepContext extends AnalysisContext, ClimbContext {
   readonly memoryBytes: number;
   /** A circuit that the experiment names: a file beside it (`acronyms.circuit.json`), or the circuit an earlier step found. */
   readonly circuit: (name: string) => CircuitFile;
+  /**
+   * An observable in the model's tokens: by a name that the experiment gives it, or written out.
+   * @throws MechanistError `bad-input` where there is none of that name, `token-splits`
+   */
+  readonly observable: (ref: string | ObservableSpec) => ResolvedObservable;
+  /** A file that the kind's `files` names. @throws MechanistError `bad-input` when it cannot be read */
+  readonly file: (name: string) => StepFile;
   /**
    * What neighbouring cells share, such as an unchanged run: the value made last, made anew where the key is another. It must
    * follow from the key, so that a cell gives the same whether it is there or not. Absent: made each time.
@@ -66,6 +83,8 @@ export interface StepKind<P = Readonly<Record<string, unknown>>> {
   readonly version?: number;
   /** A property `metric` takes the experiment's metric where a step names none. */
   readonly params: ParamsSchema;
+  /** Files that a step reads, as its parameters name them: relative to the experiment. What is in them belongs to its cells. */
+  readonly files?: (params: P) => readonly string[];
   /**
    * The step's cells in a fixed order. No forward passes.
    * @throws MechanistError `bad-input` when the parameters do not fit the data or the model

@@ -27,21 +27,19 @@ function stepKey(
   kind: StepKind,
   params: Readonly<Record<string, unknown>>,
   circuits: ReadonlyMap<string, CircuitFile>,
+  sources: readonly unknown[],
 ): string {
   const { model, task, seed } = context;
   const { name, version = 1 } = kind;
   const parts = [FORMAT, model.info.hash, task.hash, name, version, params, seed, Object.fromEntries(circuits)];
-  return createHash('sha256').update(canonicalJson(parts)).digest('hex');
-}
-
-/** Every text in a step's parameters: some of them may name a circuit. */
-export function textsIn(value: unknown): string[] {
-  if (typeof value === 'string') return [value];
-  return typeof value === 'object' && value !== null ? Object.values(value).flatMap(textsIn) : [];
+  return createHash('sha256')
+    .update(canonicalJson([...parts, ...sources]))
+    .digest('hex');
 }
 
 /**
  * A step's cells.
+ * @param sources what the numbers depend on of observables and files that the step names
  * @throws MechanistError `bad-input` as the kind's `cells`; `internal` when two cells have one id
  */
 export function planStep(
@@ -49,12 +47,13 @@ export function planStep(
   kind: StepKind,
   context: StepContext,
   circuits: ReadonlyMap<string, CircuitFile>,
+  sources: readonly unknown[],
 ): StepPlan {
   const cells = kind.cells(context, step.params);
   if (new Set(cells.map(({ id }) => id)).size < cells.length) {
     throw new MechanistError('internal', `Two cells of ${kind.name} have the same id.`);
   }
-  return { step, kind, context, cells, key: stepKey(context, kind, step.params, circuits), circuits };
+  return { step, kind, context, cells, key: stepKey(context, kind, step.params, circuits, sources), circuits };
 }
 
 /** Passes of a cell for time and shares: never 0, so that cheap cells count as well. */

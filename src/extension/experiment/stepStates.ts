@@ -38,9 +38,10 @@ function staleness(
   { request, writtenAt }: StepResultFile,
   dataChangedAt: number | null,
 ): string | null {
-  const { run, with: params, model, data, seed } = request;
-  const asked: unknown = JSON.parse(JSON.stringify(requestOf(file, step, file.model?.value ?? '')));
-  if (!isDeepStrictEqual(asked, { run, with: params, model, data, seed })) return 'file changed';
+  const { run, with: params, model, data, seed, observables } = request;
+  const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
+  const asked = plain(requestOf(file, step, file.model?.value ?? ''));
+  if (!isDeepStrictEqual(asked, plain({ run, with: params, model, data, seed, observables }))) return 'file changed';
   return dataChangedAt !== null && dataChangedAt > writtenAt ? 'data changed' : null;
 }
 

@@ -5,6 +5,7 @@ import { discoverEap, discoverEapIg } from '../../../src/core/circuits/steps/dis
 import { discoverAcdc, discoverGreedy } from '../../../src/core/circuits/steps/discoverPruned.ts';
 import { ActivationCache } from '../../../src/core/engine/activationCache.ts';
 import { ModelRunner } from '../../../src/core/engine/modelRunner.ts';
+import { noSources } from '../../../src/core/experiments/sourcesOfStep.ts';
 import type { CellResult, StepContext, StepKind, StepResult } from '../../../src/core/experiments/stepKind.ts';
 import { randomModel, SHAPES } from '../../support/randomModel.ts';
 import { randomTask } from '../../support/randomTask.ts';
@@ -23,14 +24,12 @@ let context: StepContext;
 
 beforeAll(async () => {
   runner = await ModelRunner.open(model, { threads: 1 });
+  const circuit = () => {
+    throw new Error('none');
+  };
   context = {
     ...{ model, runner, cache: new ActivationCache(runner, 1 << 20), version: 'test', task, seed: 3 },
-    ...{
-      memoryBytes: 1 << 26,
-      circuit: () => {
-        throw new Error('none');
-      },
-    },
+    ...{ ...noSources(model.tokenizer), memoryBytes: 1 << 26, circuit },
   };
 });
 afterAll(async () => {

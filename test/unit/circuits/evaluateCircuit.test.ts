@@ -4,6 +4,7 @@ import { EVALUATION_DEFAULTS, evaluateCircuit } from '../../../src/core/circuits
 import { circuitEvaluate } from '../../../src/core/circuits/steps/circuitEvaluate.ts';
 import { ActivationCache } from '../../../src/core/engine/activationCache.ts';
 import { ModelRunner } from '../../../src/core/engine/modelRunner.ts';
+import { noSources } from '../../../src/core/experiments/sourcesOfStep.ts';
 import type { CellResult, StepContext } from '../../../src/core/experiments/stepKind.ts';
 import type { CircuitEvaluation, CircuitFile } from '../../../src/shared/circuit.ts';
 import { randomModel, SHAPES } from '../../support/randomModel.ts';
@@ -33,7 +34,7 @@ beforeAll(async () => {
   const cache = new ActivationCache(runner, 1 << 20);
   context = {
     ...{ model, runner, cache, version: 'test', task, seed: 3, memoryBytes: 1 << 26 },
-    circuit: () => circuit,
+    ...{ ...noSources(model.tokenizer), circuit: () => circuit },
   };
   const { scope, ablation } = circuit;
   const options: EvaluatorOptions = { scope, ablation, metric, memoryBytes: 1 << 26, seed: 3 };

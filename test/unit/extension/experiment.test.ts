@@ -139,7 +139,7 @@ describe('words of the schema', () => {
   const keys = (path: string[], kind: string | null = null) => walk.keys(path, kind).map(({ name }) => name);
 
   it('are found at every place of a file', () => {
-    expect(keys([])).toEqual(['model', 'data', 'seed', 'metric', 'steps', 'expect']);
+    expect(keys([])).toEqual(['model', 'data', 'seed', 'metric', 'observables', 'steps', 'expect']);
     expect(keys(['data'])).toEqual(['file', 'rows']);
     expect(keys(['metric'])).toEqual(['kind', 'foil', 'normalize']);
     expect(walk.values(['metric'], null)).toContain('log-prob');

@@ -25,6 +25,11 @@ export const paramSchemas = {
     description:
       'What the columns are: positions, or roles of the data. Default: positions where all rows have their roles at the same ones.',
   },
+  observable: {
+    description:
+      'A weighted sum of logits: a name of observables:, or tokens and weights, as { " she": 1, " he": -1 }.',
+    oneOf: [{ type: 'string' }, { type: 'object', minProperties: 1, additionalProperties: { type: 'number' } }],
+  },
   heads: {
     ...texts,
     minItems: 1,

@@ -4,6 +4,7 @@ import type { Located } from '../frontMatter.ts';
 import { nearestWord } from '../nearestWord.ts';
 import { readExpectations } from './experimentExpect.ts';
 import { readMetric } from './experimentMetric.ts';
+import { readObservables } from './experimentObservables.ts';
 import { ParamsChecker } from './experimentParams.ts';
 import type {
   Expectation,
@@ -15,7 +16,7 @@ import type {
 import { YamlReader } from './experimentYaml.ts';
 
 /** Keys of an experiment file, in the order in which they are offered. */
-const experimentKeys = ['model', 'data', 'seed', 'metric', 'steps', 'expect'] as const;
+const experimentKeys = ['model', 'data', 'seed', 'metric', 'observables', 'steps', 'expect'] as const;
 /** Keys of a step. */
 const stepKeys = ['name', 'run', 'with'] as const;
 const dataKeys = ['file', 'rows'] as const;
@@ -202,6 +203,8 @@ function readRoot(reading: Reading, root: Node | null): void {
   readSeed(reading, keys);
   const metric = keys.get('metric');
   if (metric !== undefined) result.metric = readMetric(reader, metric.value, metric.key) ?? result.metric;
+  const observables = keys.get('observables');
+  if (observables !== undefined) result.observables = readObservables(reader, observables.value, observables.key);
   readSteps(reading, keys, root);
   const expect = keys.get('expect');
   if (expect !== undefined) result.expect = checkSteps(reading, readExpectations(reader, expect.value, expect.key));
@@ -218,7 +221,7 @@ export class ExperimentParser {
 
   /** Wrong text gives problems at the word, with the nearest name there is; never throws. */
   parse(text: string): ExperimentFile {
-    const empty = { seed: 0, metric: defaultMetric, steps: [], expect: [] };
+    const empty = { seed: 0, metric: defaultMetric, observables: [], steps: [], expect: [] };
     if (text.length > longestFile) {
       const message = `An experiment file is at most 512 kB; this has ${Math.round(text.length / 1024)} kB.`;
       const problem: ExperimentProblem = { start: 0, end: 1, severity: 'error', code: 'file-too-long', message };

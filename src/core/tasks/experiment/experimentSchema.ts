@@ -32,6 +32,13 @@ const metric: Schema = {
   ],
 };
 
+const observables: Schema = {
+  description:
+    'Observables that steps refer to by name: weighted sums of logits, as `gender: { " she": 1, " he": -1 }`. A leading space belongs to the token.',
+  type: 'object',
+  additionalProperties: { type: 'object', minProperties: 1, additionalProperties: { type: 'number' } },
+};
+
 const data: Schema = {
   description: 'The dataset, relative to this file.',
   oneOf: [
@@ -130,6 +137,7 @@ export function experimentSchema(kinds: readonly StepVocabulary[]): Schema {
       data,
       seed: { type: 'integer', minimum: 0, default: 0, description: 'Of everything that is drawn at random.' },
       metric,
+      observables,
       steps: {
         type: 'array',
         minItems: 1,

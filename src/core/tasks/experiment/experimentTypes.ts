@@ -1,3 +1,4 @@
+import type { ObservableSpec } from '../../../shared/engineProtocol.ts';
 import type { MetricSpec } from '../../../shared/metric.ts';
 import type { ParamsSchema } from '../../experiments/stepKind.ts';
 import type { Located } from '../frontMatter.ts';
@@ -20,6 +21,7 @@ export type ExperimentProblemCode =
   | 'step-name'
   | 'bad-parameter'
   | 'bad-expectation'
+  | 'bad-observable'
   | 'unknown-step'
   | 'unknown-model'
   | 'more-problems';
@@ -74,12 +76,23 @@ export interface Expectation {
   readonly end: number;
 }
 
+/** An observable that steps refer to by its name, where the name is written. */
+export interface NamedObservable {
+  readonly name: string;
+  readonly spec: ObservableSpec;
+  /** Its tokens at their places. */
+  readonly words: readonly (Located<string> & { readonly weight: number })[];
+  readonly start: number;
+  readonly end: number;
+}
+
 /** A file `*.experiment.yaml`. What is absent or wrong is undefined, and a problem says so. */
 export interface ExperimentFile {
   readonly model?: Located<string>;
   readonly data?: Located<ExperimentData>;
   readonly seed: number;
   readonly metric: MetricSpec;
+  readonly observables: readonly NamedObservable[];
   readonly steps: readonly ExperimentStep[];
   readonly expect: readonly Expectation[];
   readonly problems: readonly ExperimentProblem[];
