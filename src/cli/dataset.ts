@@ -11,6 +11,8 @@ import { acronymWordsOf, makeAcronyms } from '../core/tasks/make/acronyms.ts';
 import type { MadeDataset } from '../core/tasks/make/drawRows.ts';
 import { makeGreaterThan } from '../core/tasks/make/greaterThan.ts';
 import { makeIoi } from '../core/tasks/make/ioi.ts';
+import { makePairs } from '../core/tasks/make/pairs.ts';
+import { readPairsFile } from '../core/tasks/make/pairsFile.ts';
 import { type DatasetEntry, type DatasetProblem, describeDatasetProblem } from '../shared/dataset.ts';
 import { isCancelled, MechanistError } from '../shared/errors.ts';
 import { count } from '../shared/format.ts';
@@ -44,10 +46,12 @@ async function make(command: Action<'make'>, surroundings: Surroundings): Promis
   const { tokenizer } = await tokenizerOf(command.model, surroundings);
   const { task, rows, seed, letters, collisions, before } = command;
   const words = command.words === null ? {} : { words: acronymWordsOf(await readText(command.words, surroundings)) };
+  const source = command.from === null ? '' : await readText(command.from, surroundings);
   const makers: Readonly<Record<typeof task, () => MadeDataset>> = {
     acronyms: () => makeAcronyms(tokenizer, { rows, seed, letters, collisions, before, ...words }),
     ioi: () => makeIoi(tokenizer, { rows, seed }),
     'greater-than': () => makeGreaterThan(tokenizer, { rows, seed }),
+    pairs: () => makePairs(tokenizer, readPairsFile(source), { rows, seed }),
   };
   const made = makers[task]();
   const text = headerLine({ ...made.header, model: command.model }) + made.rows.map(datasetLine).join('');

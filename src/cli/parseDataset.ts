@@ -3,7 +3,7 @@ import type { Collisions } from '../shared/dataset.ts';
 import { common, DEFAULT_MODEL, joinNegativeNumbers, parse, readInteger, readOutput } from './parseOptions.ts';
 import { UsageError } from './usage.ts';
 
-const tasks = ['acronyms', 'ioi', 'greater-than'] as const;
+const tasks = ['acronyms', 'ioi', 'greater-than', 'pairs'] as const;
 export type MadeTask = (typeof tasks)[number];
 
 export type DatasetCommand = { readonly kind: 'dataset' } & (
@@ -19,6 +19,8 @@ export type DatasetCommand = { readonly kind: 'dataset' } & (
       readonly before: string;
       /** Of acronyms: a file with the words of each row; null: they are drawn. */
       readonly words: string | null;
+      /** Of pairs: the file with templates and what fills them; null for other tasks. */
+      readonly from: string | null;
       readonly out: string;
     }
   | { readonly action: 'check'; readonly file: string; readonly model: string }
@@ -43,6 +45,7 @@ const options = {
   collisions: text,
   before: text,
   words: text,
+  from: text,
   format: text,
   out: text,
 } as const;
@@ -78,6 +81,7 @@ function readMake(task: string | undefined, values: Values): DatasetCommand {
   onlyFor('make', values, ['format']);
   const name = oneOf('the task', needed(`make needs one of ${tasks.join(', ')}`, task), tasks, 'acronyms');
   if (name !== 'acronyms') onlyFor(`make ${name}`, values, ['letters', 'collisions', 'before', 'words']);
+  if (name !== 'pairs') onlyFor(`make ${name}`, values, ['from']);
   return {
     kind: 'dataset',
     action: 'make',
@@ -89,6 +93,7 @@ function readMake(task: string | undefined, values: Values): DatasetCommand {
     collisions: oneOf('--collisions', values.collisions, ['exclude', 'avoid', 'allow'], 'exclude'),
     before: values.before ?? '',
     words: values.words ?? null,
+    from: name === 'pairs' ? needed('make pairs needs --from FILE', values.from) : null,
     out: needed('make needs --out FILE', values.out),
   };
 }
@@ -106,7 +111,7 @@ export function parseDatasetCommand(
   const [action, subject, extra] = positionals;
   if (extra !== undefined) throw new UsageError(`unexpected argument "${extra}"`);
   if (action === 'make') return { ...readMake(subject, values), json };
-  const making = ['rows', 'seed', 'letters', 'collisions', 'before', 'words'] as const;
+  const making = ['rows', 'seed', 'letters', 'collisions', 'before', 'words', 'from'] as const;
   if (action === 'check') {
     onlyFor('check', values, [...making, 'format', 'out']);
     const file = needed('check needs a file', subject);

@@ -11,7 +11,7 @@ Usage
   mechanist steer [options]              add a direction inside the model
   mechanist run FILE [options]           run an experiment, or go on with it
   mechanist merge FILE PART...           join shares of an experiment's cells
-  mechanist dataset make TASK [options]  acronyms, ioi or greater-than as .jsonl
+  mechanist dataset make TASK [options]  acronyms, ioi, greater-than or pairs as .jsonl
   mechanist dataset check FILE           what is wrong with it, for one model
   mechanist dataset import FILE          from text, CSV, AutoCircuit's JSON
   mechanist models list                  models that can be named
@@ -96,6 +96,7 @@ Options of dataset
                            "<|endoftext|>" where a tokenizer adds no BOS
   --words FILE             make acronyms: words of each row, as lines of the
                            paper's data or of words alone, instead of drawn ones
+  --from FILE              make pairs: YAML with templates and what fills them
   --format FORMAT          import: jsonl, autocircuit, csv, or text (lines of
                            "prompt, answer"); default: by the file's name
   --out FILE               the .jsonl file to write

@@ -148,6 +148,7 @@ describe('arguments of dataset', () => {
       collisions: 'exclude',
       before: '',
       words: null,
+      from: null,
       out: 'a.jsonl',
       json: false,
     });
@@ -162,7 +163,7 @@ describe('arguments of dataset', () => {
   it.each([
     [[], 'one of make, check, import'],
     [['mak'], 'unknown command "dataset mak"'],
-    [['make'], 'make needs one of acronyms, ioi, greater-than'],
+    [['make'], 'make needs one of acronyms, ioi, greater-than, pairs'],
     [['make', 'ioi'], '--out'],
     [['make', 'iou', '--out', 'f'], 'not "iou"'],
     [['make', 'ioi', '--letters', '3', '--out', 'f'], '--letters does not belong'],
