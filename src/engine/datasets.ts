@@ -1,25 +1,15 @@
 import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
-import type { LocatedModel, ModelStore } from '../core/models/modelStore.ts';
-import { DatasetBook, type DatasetReader } from '../core/tasks/datasetBook.ts';
+import { DatasetBook } from '../core/tasks/datasetBook.ts';
 import type { DatasetRowView, DatasetSource, DatasetSummary, RowsQuestion } from '../shared/datasetView.ts';
 import { MechanistError } from '../shared/errors.ts';
 import { bytes } from '../shared/format.ts';
 import type { RequestContext } from '../shared/rpc.ts';
+import { keepRecent } from './keepRecent.ts';
+import type { Vocabularies } from './vocabularies.ts';
 
 /** A file larger than this is checked by the command line, which streams it. */
 const LARGEST_BYTES = 256e6;
-/** Datasets and tokenizers kept: what is looked at now, and what was before. */
-const KEPT = 3;
-
-function keep<T>(map: Map<string, T>, key: string, value: T): void {
-  map.delete(key);
-  map.set(key, value);
-  for (const old of map.keys()) {
-    if (map.size <= KEPT) break;
-    map.delete(old);
-  }
-}
 
 async function readText({ path, text }: DatasetSource): Promise<string> {
   if (text !== undefined) return text;
@@ -42,34 +32,24 @@ const pause = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 /** The datasets that editors look at. Needs a model's tokenizer only: no weights, no turn in the queue of runs. */
 export class Datasets {
-  readonly #store: ModelStore;
+  readonly #vocabularies: Vocabularies;
   readonly #books = new Map<string, DatasetBook>();
-  readonly #readers = new Map<string, Promise<DatasetReader>>();
 
-  constructor(store: ModelStore) {
-    this.#store = store;
-  }
-
-  async #reader(located: LocatedModel): Promise<DatasetReader> {
-    const key = await this.#store.identityOf(located);
-    const known = this.#readers.get(key);
-    const reader = known ?? this.#store.tokenizer(located.ref);
-    keep(this.#readers, key, reader);
-    reader.catch(() => this.#readers.delete(key));
-    return await reader;
+  constructor(vocabularies: Vocabularies) {
+    this.#vocabularies = vocabularies;
   }
 
   /** Reads a file, or what an editor has of it, and says what is wrong with it. */
   async check(source: DatasetSource, { signal }: Pick<RequestContext, 'signal'>): Promise<DatasetSummary> {
     const { model } = source;
-    const reader = model === null ? null : await this.#reader(await this.#store.locate(model));
+    const reader = model === null ? null : await this.#vocabularies.reader(model);
     const text = await readText(source);
     const key = createHash('sha256')
       .update(JSON.stringify([model, source.path]))
       .update(text)
       .digest('hex');
     const book = this.#books.get(key) ?? (await DatasetBook.read(text, { key, model, reader, signal, pause }));
-    keep(this.#books, key, book);
+    keepRecent(this.#books, key, book);
     return book.summary;
   }
 

@@ -13,6 +13,7 @@ import { Datasets } from './datasets.ts';
 import { ExperimentMessages } from './experimentMessages.ts';
 import { GridMessages } from './gridMessages.ts';
 import { ModelTurns } from './modelTurns.ts';
+import { Vocabularies } from './vocabularies.ts';
 
 export interface EngineParts {
   readonly store: ModelStore;
@@ -31,7 +32,8 @@ export interface EngineParts {
 export function createEngineHandlers(parts: EngineParts): Handlers<EngineRequests> {
   const { store, notify } = parts;
   const turns = new ModelTurns(store, parts.load);
-  const datasets = new Datasets(store);
+  const vocabularies = new Vocabularies(store);
+  const datasets = new Datasets(vocabularies);
   const memoryBytes = () => sweepMemory(parts.availableBytes());
 
   const grid = async (
@@ -77,11 +79,8 @@ export function createEngineHandlers(parts: EngineParts): Handlers<EngineRequest
     'models.verify': ({ model }, context) =>
       turns.withModel(model, context, (engine, job, located) => verifyLoaded(engine, store, located, job)),
     'models.load': ({ model }, context) => turns.withModel(model, context, ({ model: opened }) => opened.info),
-    checkTerms: async ({ model, terms }, context) => {
-      const open = await turns.peek(model);
-      if (open !== undefined) return open.checkTerms(terms);
-      return await turns.withModel(model, context, (engine) => engine.checkTerms(terms));
-    },
+    checkTerms: ({ model, terms }) => vocabularies.checkTerms(model, terms),
+    completeTokens: ({ model, prefix, limit }) => vocabularies.complete(model, prefix, limit),
     trace: (request, context) => turns.withModel(request.model, context, (engine, job) => engine.trace(request, job)),
     steer: (request, context) => turns.withModel(request.model, context, (engine, job) => engine.steer(request, job)),
     lens: ({ request, positions }, context) =>

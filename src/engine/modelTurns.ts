@@ -28,11 +28,6 @@ export class ModelTurns {
     private readonly load: (located: LocatedModel, job: Job) => Promise<AnalysisEngine>,
   ) {}
 
-  /** The model that `ref` names if it is open now. */
-  async peek(ref: string): Promise<AnalysisEngine | undefined> {
-    return this.#pool.peek(await this.store.identityOf(await this.store.locate(ref)));
-  }
-
   /** Opens the model if need be, then runs `run` on it, when its turn has come. */
   async withModel<T>(
     ref: string,

@@ -76,7 +76,7 @@ export function activate(context: vscode.ExtensionContext): MechanistApi {
     grids,
     new ResultEditor(panelContext),
     new CircuitEditor(panelContext),
-    registerPromptLanguage(sessions, models),
+    registerPromptLanguage(sessions, models, engine),
     registerDatasets({ extensionUri: context.extensionUri, messages, datasets, openDatasets }),
     registerExperimentLanguage(documents, results, runs, models),
     registerCommands({

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import * as vscode from 'vscode';
 import { attributionMethods } from '../core/tasks/frontMatter.ts';
+import { type NamedObservables, readNamedObservables } from '../core/tasks/namedObservables.ts';
 import { type SettingId, settingDefaults } from '../shared/contributions.ts';
 import type { EngineSettings } from '../shared/engineProtocol.ts';
 import type { AttributionMethod } from '../shared/traceDocument.ts';
@@ -13,6 +14,8 @@ export interface PromptSettings {
   readonly method: AttributionMethod;
   readonly tintEnabled: boolean;
   readonly updateDelayMs: number;
+  /** Observables that the workspace shares by name. */
+  readonly observables: NamedObservables;
 }
 
 type Widened<T> = T extends string ? string : T extends number ? number : T extends boolean ? boolean : T;
@@ -43,5 +46,6 @@ export function readPromptSettings(scope: vscode.ConfigurationScope): PromptSett
     method: attributionMethods.find((method) => method === read('method', scope)) ?? 'direct',
     tintEnabled: read('tint.enabled', scope),
     updateDelayMs: Math.max(0, read('updateDelayMs', scope)),
+    observables: readNamedObservables(read('observables', scope)),
   };
 }

@@ -137,7 +137,8 @@ export const settingDefaults = {
   'engine.activationCacheMB': 512,
   cacheFolder: '',
   updateDelayMs: 300,
-} as const satisfies Record<string, string | number | boolean>;
+  observables: {},
+} as const satisfies Record<string, string | number | boolean | object>;
 
 export type SettingId = keyof typeof settingDefaults;
 

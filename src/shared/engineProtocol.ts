@@ -32,6 +32,14 @@ export interface TermCheck {
   readonly pieces: readonly { readonly id: number; readonly text: string }[];
   /** A spelling that is a single token (usually with a leading space), if there is one. */
   readonly suggestion: string | null;
+  /** For a single token that begins with a letter: the same word after a space, where that is a token, too. */
+  readonly spaced: string | null;
+}
+
+/** A token of a vocabulary, offered while an observable is written. */
+export interface TokenCompletion {
+  readonly id: number;
+  readonly text: string;
 }
 
 /** Requests that the engine process answers. Host and CLI are the callers. */
@@ -46,7 +54,13 @@ export interface EngineRequests extends CircuitRequests {
   'models.verify': { params: { model: string }; result: VerifyReport };
   /** Opens the model (progress by layer) so that the next request is fast. */
   'models.load': { params: { model: string }; result: ModelInfo };
+  /** Needs the tokenizer of a model only: no weights are read. */
   checkTerms: { params: { model: string; terms: readonly string[] }; result: readonly TermCheck[] };
+  /** Tokens that begin with `prefix`, with and without a leading space, most frequent first. No weights are read. */
+  completeTokens: {
+    params: { model: string; prefix: string; limit: number };
+    result: readonly TokenCompletion[];
+  };
   /** Reads a dataset in a model's tokens and says what is wrong with it. No model is opened. */
   'dataset.check': { params: DatasetSource; result: DatasetSummary };
   /** Rows of a dataset that was checked; null when the engine no longer knows it: check it again. */
@@ -79,6 +93,8 @@ export interface EngineRequests extends CircuitRequests {
       /** Forget the cells that are done. */
       fresh?: boolean;
       token: string;
+      /** Observables of the settings, by name; those of the file go before them. */
+      observables?: Readonly<Record<string, ObservableSpec>>;
     };
     result: ExperimentOutcome;
   };

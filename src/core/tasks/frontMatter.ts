@@ -3,6 +3,7 @@ import type { ObservableSpec } from '../../shared/engineProtocol.ts';
 import type { AttributionMethod } from '../../shared/traceDocument.ts';
 import { nearestWord } from './nearestWord.ts';
 import type { PromptProblem, PromptProblemCode } from './promptProblem.ts';
+import { describeYamlError } from './yamlErrors.ts';
 
 /** A value and where it stands in the document (UTF-16 offsets, end exclusive). */
 export interface Located<T> {
@@ -25,7 +26,13 @@ export interface FrontMatter {
   readonly yamlStart: number;
   readonly yamlEnd: number;
   readonly model?: Located<string>;
-  readonly observable?: Located<ObservableSpec> & { readonly words: readonly ObservableWord[] };
+  readonly observable?: Located<ObservableSpec> & {
+    readonly words: readonly ObservableWord[];
+    /** Set where one plain word stands there: a token, or the name of an observable. */
+    readonly word?: string;
+    /** The word names an observable of the settings, whose tokens `words` are. */
+    readonly named?: boolean;
+  };
   /** 0-based, negative from the end; undefined for `last`. In the file it is 1-based. */
   readonly position?: Located<number>;
   readonly method?: Located<AttributionMethod>;
@@ -164,7 +171,8 @@ function readObservable(reader: Reader, value: Node | null, key: Node): void {
   const range = reader.rangeOf(value, key);
   if (isScalar(value) && value.value !== null && scalarText(value) !== '') {
     const text = scalarText(value);
-    reader.result.observable = { value: { [text]: 1 }, words: [{ value: text, weight: 1, ...range }], ...range };
+    const words = [{ value: text, weight: 1, ...range }];
+    reader.result.observable = { value: { [text]: 1 }, words, word: text, ...range };
     return;
   }
   if (!isMap(value)) {
@@ -178,6 +186,12 @@ function readObservable(reader: Reader, value: Node | null, key: Node): void {
     reader.report(range, 'observable-empty', 'The observable needs a token with a weight other than 0.');
     return;
   }
+  const zeros = value.items.filter((_, i) => words[i]?.weight === 0);
+  for (const { key: token, value: weight } of zeros) {
+    const message = `With the weight 0, ${JSON.stringify(scalarText(token as Scalar))} says nothing: give it another weight, or remove it.`;
+    reader.report(reader.rangeOf(weight as Node, token as Node), 'zero-weight', message);
+  }
+  if (zeros.length > 0) return;
   reader.result.observable = { value: Object.fromEntries(words.map((w) => [w.value, w.weight])), words, ...range };
 }
 
@@ -229,8 +243,8 @@ function readPair(reader: Reader, pair: Pair, document: Document): void {
 function readDocument(reader: Reader): void {
   const document = parseDocument(reader.yaml, { prettyErrors: false, logLevel: 'silent' });
   for (const error of document.errors) {
-    const sentence = error.message.split('\n')[0] ?? 'not YAML';
-    reader.report(reader.clamp(error.pos[0], error.pos[1]), 'yaml', `Not valid YAML: ${sentence}`);
+    const { from, to, message } = describeYamlError(reader.yaml, error);
+    reader.report(reader.clamp(from, to), 'yaml', message);
   }
   const root = document.contents;
   if (root === null || document.errors.length > 0) return;

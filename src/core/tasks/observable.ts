@@ -27,8 +27,13 @@ function spellings(text: string): string[] {
 
 function checkTerm(text: string, tokenizer: PieceTokenizer): TermCheck {
   const pieces = tokenizer.encodePiece(text).map((id) => ({ id, text: tokenizer.tokenText(id) }));
-  if (pieces.length === 1 || text.trim() === '') return { text, pieces, suggestion: null };
-  return { text, pieces, suggestion: spellings(text).find((s) => tokenizer.encodePiece(s).length === 1) ?? null };
+  const isToken = (spelling: string) => tokenizer.encodePiece(spelling).length === 1;
+  if (pieces.length === 1) {
+    const spaced = /^\p{L}/u.test(text) && isToken(` ${text}`) ? ` ${text}` : null;
+    return { text, pieces, suggestion: null, spaced };
+  }
+  const suggestion = text.trim() === '' ? null : (spellings(text).find(isToken) ?? null);
+  return { text, pieces, suggestion, spaced: null };
 }
 
 /** How each key of an observable tokenizes. Never throws on text. */
@@ -46,13 +51,15 @@ function splitError({ text, pieces, suggestion }: TermCheck): MechanistError {
   return new MechanistError('token-splits', `"${text}" ${what}. ${advice}`, { term: text, pieces, suggestion });
 }
 
-function termLabel({ text, weight }: ObservableTerm): string {
+type Weighted = Pick<ObservableTerm, 'text' | 'weight'>;
+
+function termLabel({ text, weight }: Weighted): string {
   const size = Math.abs(weight);
   return size === 1 ? visibleToken(text) : `${size}·${visibleToken(text)}`;
 }
 
 /** `␣she − ␣he`; weights other than ±1 as `2·␣x`; more than four terms end in `… (7 terms)`. Positive terms first. */
-export function observableLabel(terms: readonly ObservableTerm[]): string {
+export function observableLabel(terms: readonly Weighted[]): string {
   const ordered = [...terms.filter((term) => term.weight > 0), ...terms.filter((term) => term.weight <= 0)];
   const shown = ordered.slice(0, LABEL_TERMS).map((term, index) => {
     const sign = index === 0 ? (term.weight < 0 ? '−' : '') : term.weight < 0 ? ' − ' : ' + ';

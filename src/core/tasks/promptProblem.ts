@@ -9,6 +9,8 @@ export type PromptProblemCode =
   | 'unknown-method'
   | 'position-zero'
   | 'observable-empty'
+  | 'zero-weight'
+  | 'bad-observable'
   | 'prompt-empty'
   | 'nul-bytes'
   | 'too-many-prompts'

@@ -1,5 +1,7 @@
 import * as vscode from 'vscode';
-import { observableText } from '../../core/tasks/editFrontMatter.ts';
+import { observableText, plainText } from '../../core/tasks/editFrontMatter.ts';
+import { type NamedObservables, withNamedObservable } from '../../core/tasks/namedObservables.ts';
+import { observableLabel } from '../../core/tasks/observable.ts';
 import { parsePromptFile } from '../../core/tasks/promptFile.ts';
 import type { PromptTarget } from '../../shared/contributions.ts';
 import type { ObservableSpec } from '../../shared/engineProtocol.ts';
@@ -7,26 +9,48 @@ import { MechanistError } from '../../shared/errors.ts';
 import { share, visibleToken } from '../../shared/format.ts';
 import type { NextToken } from '../../shared/traceDocument.ts';
 import type { EnginePort } from '../engineClient.ts';
-import { termProblems } from '../promptLanguage/promptRequests.ts';
 import type { PromptSession } from '../promptLanguage/promptSession.ts';
+import { termProblems, termsOf } from '../promptLanguage/termProblems.ts';
 import { type CommandContext, type FoundPrompt, findPrompt } from './commandContext.ts';
 import { writeFrontMatter } from './writeFrontMatter.ts';
 
 const example = '{ " she": 1, " he": -1 }';
 
-/** Why text is no observable for this model, in a sentence; null when it is one. */
-async function observableMistake(text: string, model: string | null, port: EnginePort): Promise<string | null> {
-  const file = parsePromptFile(`---\nobservable: ${text}\n---\n`);
-  const problem = file.problems.find((p) => p.severity === 'error');
-  if (problem || text.includes('\n')) return problem?.message ?? `One line, as ${example}.`;
-  const words = file.frontMatter?.observable?.words;
-  if (!words) return `An observable maps tokens to weights, as ${example}.`;
-  if (model === null) return null;
-  const checks = await port.request('checkTerms', { model, terms: words.map((w) => w.value) });
-  return termProblems(file, new Map(checks.map((c) => [c.text, c])), model)[0]?.message ?? null;
+/** What an observable that is typed is held against. */
+interface Asking {
+  readonly engine: EnginePort;
+  readonly named: NamedObservables;
 }
 
-async function typeObservable({ engine }: CommandContext, session: PromptSession): Promise<string | undefined> {
+interface Choice extends vscode.QuickPickItem {
+  readonly token?: NextToken;
+  /** Name of an observable of the settings. */
+  readonly name?: string;
+}
+
+/** Observables of the settings, with what they weigh. */
+function namedItems({ specs }: NamedObservables): Choice[] {
+  return Object.entries(specs).map(([name, spec]) => {
+    const terms = Object.entries(spec).map(([text, weight]) => ({ text, weight }));
+    return { label: name, description: observableLabel(terms), name };
+  });
+}
+
+/** Why text is no observable for this model, in a sentence; null when it is one. */
+async function observableMistake(text: string, model: string | null, found: Asking): Promise<string | null> {
+  const { engine, named } = found;
+  const file = withNamedObservable(parsePromptFile(`---\nobservable: ${text}\n---\n`), named);
+  const problem = file.problems.find((p) => p.severity === 'error');
+  if (problem || text.includes('\n')) return problem?.message ?? `One line, as ${example}.`;
+  const observable = file.frontMatter?.observable;
+  if (!observable) return `An observable maps tokens to weights, as ${example}.`;
+  if (model === null) return null;
+  const checks = await engine.request('checkTerms', { model, terms: termsOf(observable) });
+  const problems = termProblems(observable, new Map(checks.map((c) => [c.text, c])), model, named.specs);
+  return problems.find(({ severity }) => severity === 'error')?.message ?? null;
+}
+
+async function typeObservable(asking: Asking, session: PromptSession): Promise<string | undefined> {
   const observable = session.file.frontMatter?.observable?.value;
   const model = session.choice?.kind === 'use' ? session.choice.ref : null;
   const value = observable ? observableText(observable) : example;
@@ -37,7 +61,7 @@ async function typeObservable({ engine }: CommandContext, session: PromptSession
     valueSelection: [3, Math.max(3, value.indexOf('"', 3))],
     validateInput: async (text) => {
       try {
-        return await observableMistake(text, model, engine);
+        return await observableMistake(text, model, asking);
       } catch (error) {
         // Without an engine the observable is checked when it is traced.
         if (error instanceof MechanistError) return null;
@@ -67,8 +91,9 @@ async function pickDifference(next: readonly NextToken[], first: NextToken): Pro
 async function askObservable(context: CommandContext, found: FoundPrompt): Promise<string | undefined> {
   const state = found.session.state(found.target.prompt);
   const next = state.kind === 'traced' ? state.document.next : [];
-  const write = { label: '$(edit) Write an observable…', description: example, token: null };
-  const items = [write, ...next.map(tokenItem)];
+  const named = found.session.settings.observables;
+  const write: Choice = { label: '$(edit) Write an observable…', description: example };
+  const items: Choice[] = [...namedItems(named), write, ...next.map(tokenItem)];
   const picked =
     items.length === 1
       ? write
@@ -77,7 +102,8 @@ async function askObservable(context: CommandContext, found: FoundPrompt): Promi
           placeHolder: 'Write one, or start from a likely next token',
         });
   if (!picked) return undefined;
-  if (!picked.token) return await typeObservable(context, found.session);
+  if (picked.name !== undefined) return plainText(picked.name);
+  if (!picked.token) return await typeObservable({ engine: context.engine, named }, found.session);
   const spec = await pickDifference(next, picked.token);
   return spec && observableText(spec);
 }

@@ -1,16 +1,19 @@
 import * as vscode from 'vscode';
+import { type CursorPlace, placeAt } from '../../core/tasks/experiment/experimentCursor.ts';
 import { attributionMethods, type FrontMatterKey, frontMatterKeys } from '../../core/tasks/frontMatter.ts';
 import { bytes } from '../../shared/format.ts';
 import type { MemoryForecast, ModelListing } from '../../shared/modelInfo.ts';
 import type { AttributionMethod } from '../../shared/traceDocument.ts';
+import type { EnginePort } from '../engineClient.ts';
 import type { ModelDirectory } from '../modelDirectory.ts';
 import type { PromptSessions } from './promptSessions.ts';
+import { namedItems, tokenItems } from './tokenCompletion.ts';
 
 const keyDocs: Readonly<Record<FrontMatterKey, string>> = {
   model:
     'The model that reads the prompts: a catalogue id (`smollm2-135m`), a folder with `config.json`, or a `.gguf` file. Paths may be relative to this file. Without it the setting `mechanist.model` holds.',
   observable:
-    'What is explained: a weighted sum of logits, `{ " she": 1, " he": -1 }`. Each key is the text of one token, its leading space included. Without it: the most likely next token minus the second.',
+    'What is explained: a weighted sum of logits, `{ " she": 1, " he": -1 }`. Each key is the text of one token, its leading space included. A single word names an observable of the setting `mechanist.observables`, or is one token. Without it: the most likely next token minus the second.',
   position: 'Where the observable is read: `last`, or a token counted from 1; −1 is the last one.',
   method:
     "How tokens are scored. `direct`: direct logit attribution split over source tokens, attention and norm scale frozen. `occlusion`: the observable minus its value with the token's embedding replaced by the mean embedding.",
@@ -88,18 +91,24 @@ function methodItems(): vscode.CompletionItem[] {
 export class FrontMatterHelp implements vscode.CompletionItemProvider, vscode.HoverProvider {
   readonly #sessions: PromptSessions;
   readonly #models: ModelDirectory;
+  readonly #engine: EnginePort;
 
-  constructor(sessions: PromptSessions, models: ModelDirectory) {
+  constructor(sessions: PromptSessions, models: ModelDirectory, engine: EnginePort) {
     this.#sessions = sessions;
     this.#models = models;
+    this.#engine = engine;
   }
 
   async provideCompletionItems(
     document: vscode.TextDocument,
     position: vscode.Position,
-  ): Promise<vscode.CompletionItem[]> {
+  ): Promise<vscode.CompletionItem[] | vscode.CompletionList> {
     const lines = frontMatterLines(document, position.line);
     if (!lines) return [];
+    const first = new vscode.Position(1, 0);
+    const yaml = document.getText(new vscode.Range(first, new vscode.Position(1 + lines.length, 0)));
+    const place = placeAt(yaml, document.offsetAt(position) - document.offsetAt(first));
+    if (place?.path[0] === 'observable') return await this.#observables(document, position, place);
     const before = document.lineAt(position.line).text.slice(0, position.character);
     const key = /^(\w+):\s*/.exec(before)?.[1];
     if (key === 'model') return modelItems(await this.#models.list().catch(() => []));
@@ -108,6 +117,25 @@ export class FrontMatterHelp implements vscode.CompletionItemProvider, vscode.Ho
     if (!/^\w*$/.test(before)) return [];
     const present = new Set(lines.flatMap((line) => /^(\w+):/.exec(line)?.[1] ?? []));
     return keyItems(present);
+  }
+
+  /** Names of the settings, and tokens of the model; asked anew with each letter. */
+  async #observables(
+    document: vscode.TextDocument,
+    position: vscode.Position,
+    place: CursorPlace,
+  ): Promise<vscode.CompletionList> {
+    const session = this.#sessions.get(document);
+    if (!session || place.path.length > 1) return new vscode.CompletionList();
+    const names = place.kind === 'value' ? namedItems(session.settings.observables.specs, 'settings') : [];
+    const { choice } = session;
+    if (choice?.kind !== 'use') return new vscode.CompletionList(names);
+    const states = session.file.prompts.map((_, i) => session.state(i));
+    const traced = states.find((state) => state.kind === 'traced');
+    const likely = traced?.document.next ?? [];
+    const asked = { engine: this.#engine, model: choice.ref, likely };
+    const tokens = await tokenItems({ document, position }, place, asked).catch(() => []);
+    return new vscode.CompletionList([...names, ...tokens], true);
   }
 
   provideHover(document: vscode.TextDocument, position: vscode.Position): vscode.Hover | undefined {

@@ -1,9 +1,10 @@
-import type { PromptFile } from '../../core/tasks/promptFile.ts';
+import type { PromptFile, PromptSection } from '../../core/tasks/promptFile.ts';
 import type { TermCheck } from '../../shared/engineProtocol.ts';
 import type { EnginePort } from '../engineClient.ts';
 import type { ModelChoice, ModelDirectory } from '../modelDirectory.ts';
 import type { PromptSettings } from '../settings.ts';
-import { type FileProblem, modelProblem, termProblems } from './promptRequests.ts';
+import { type FileProblem, modelProblem } from './promptRequests.ts';
+import { termProblems, termsOf } from './termProblems.ts';
 
 /** How terms tokenize, by model and text: asked once. */
 export type TermChecks = Map<string, Map<string, TermCheck>>;
@@ -26,6 +27,11 @@ export function namedModel(file: PromptFile, settings: PromptSettings): string {
   return file.frontMatter?.model?.value ?? settings.model;
 }
 
+/** Whether the next token of a prompt is a new word: not after a space, a quote or a bracket. */
+function wantsSpace({ text }: PromptSection): boolean {
+  return /[\p{L}\p{N},;:.]$/u.test(text);
+}
+
 async function checkTerms(
   file: PromptFile,
   ref: string,
@@ -34,8 +40,8 @@ async function checkTerms(
 ): Promise<ReadonlyMap<string, TermCheck>> {
   const known = checks.get(ref) ?? new Map<string, TermCheck>();
   checks.set(ref, known);
-  const words = file.frontMatter?.observable?.words.map((w) => w.value) ?? [];
-  const terms = words.filter((word) => !known.has(word));
+  const { observable } = file.frontMatter ?? {};
+  const terms = observable ? termsOf(observable).filter((word) => !known.has(word)) : [];
   if (terms.length === 0) return known;
   for (const check of await port.request('checkTerms', { model: ref, terms })) known.set(check.text, check);
   return known;
@@ -60,6 +66,10 @@ export async function prepareFile(
   if (file.prompts.length === 0) return { kind: 'ready', choice, problems: [] };
   await models.load(choice.ref);
   const model = choice.insteadOf ? `${choice.ref} (instead of ${choice.insteadOf.name})` : choice.ref;
-  const problems = termProblems(file, await checkTerms(file, choice.ref, checks, port), model);
-  return { kind: problems.length > 0 ? 'blocked' : 'ready', choice, problems };
+  const known = await checkTerms(file, choice.ref, checks, port);
+  const { observable } = file.frontMatter ?? {};
+  const all = observable ? termProblems(observable, known, model, settings.observables.specs) : [];
+  const problems = all.filter(({ code }) => code !== 'leading-space' || file.prompts.some(wantsSpace));
+  const blocked = problems.some(({ severity }) => severity === 'error');
+  return { kind: blocked ? 'blocked' : 'ready', choice, problems };
 }

@@ -1,8 +1,8 @@
 import type { PromptFile, PromptSection } from '../../core/tasks/promptFile.ts';
 import type { PromptProblem } from '../../core/tasks/promptProblem.ts';
-import type { TermCheck, TraceRequest } from '../../shared/engineProtocol.ts';
+import type { TraceRequest } from '../../shared/engineProtocol.ts';
 import type { MechanistError } from '../../shared/errors.ts';
-import { count, visibleToken } from '../../shared/format.ts';
+import { count } from '../../shared/format.ts';
 import type { TraceDocument } from '../../shared/traceDocument.ts';
 import type { Absent } from '../modelDirectory.ts';
 import { describeAbsent } from '../modelDirectory.ts';
@@ -35,38 +35,6 @@ export function requestFor(
     ...(frontMatter?.position && { position: frontMatter.position.value }),
     method: frontMatter?.method?.value ?? settings.method,
   };
-}
-
-/** Text of one term as it is written in front matter: JSON is YAML, too. */
-function quoted(text: string): string {
-  return JSON.stringify(text);
-}
-
-/** Problems of observable terms that are not one token of `model`: at the word, with the split shown. */
-export function termProblems(file: PromptFile, checks: ReadonlyMap<string, TermCheck>, model: string): FileProblem[] {
-  const problems: FileProblem[] = [];
-  for (const word of file.frontMatter?.observable?.words ?? []) {
-    const check = checks.get(word.value);
-    if (!check || check.pieces.length === 1) continue;
-    const split = check.pieces.map((piece) => visibleToken(piece.text)).join(' | ');
-    const use = check.suggestion === null ? '' : ` ${visibleToken(check.suggestion)} is a single token.`;
-    problems.push({
-      start: word.start,
-      end: word.end,
-      severity: 'error',
-      code: 'token-splits',
-      message: `${visibleToken(word.value)} is ${check.pieces.length} tokens for ${model}: ${split}. An observable needs single tokens.${use}`,
-      ...(check.suggestion !== null && {
-        fix: {
-          title: `Use ${visibleToken(check.suggestion)}`,
-          start: word.start,
-          end: word.end,
-          newText: quoted(check.suggestion),
-        },
-      }),
-    });
-  }
-  return problems;
 }
 
 /** At the name of a model that nobody knows or that has gone. A model that can be downloaded is no mistake. */

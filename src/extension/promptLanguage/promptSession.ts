@@ -1,3 +1,4 @@
+import { withNamedObservable } from '../../core/tasks/namedObservables.ts';
 import { type PromptFile, parsePromptFile } from '../../core/tasks/promptFile.ts';
 import type { TraceRequest } from '../../shared/engineProtocol.ts';
 import { isCancelled, type MechanistError } from '../../shared/errors.ts';
@@ -58,7 +59,7 @@ export class PromptSession {
     this.#models = models;
     this.#store = new TraceStore(port);
     this.#settings = source.settings();
-    this.#file = parsePromptFile(source.text());
+    this.#file = this.#read();
     this.#reset('pending');
   }
 
@@ -118,7 +119,7 @@ export class PromptSession {
   refresh(): void {
     clearTimeout(this.#timer);
     this.#settings = this.#source.settings();
-    this.#file = parsePromptFile(this.#source.text());
+    this.#file = this.#read();
     this.#stale = false;
     this.#failure = null;
     this.#engineProblems = [];
@@ -275,6 +276,10 @@ export class PromptSession {
     if (max === this.#scaleMax) return;
     this.#scaleMax = max;
     if (settled) this.#changed.fire();
+  }
+
+  #read(): PromptFile {
+    return withNamedObservable(parsePromptFile(this.#source.text()), this.#settings.observables);
   }
 
   #reset(kind: 'pending' | 'blocked' | 'noModel'): void {

@@ -1,5 +1,6 @@
 import * as vscode from 'vscode';
 import { promptLanguageId } from '../../shared/contributions.ts';
+import type { EnginePort } from '../engineClient.ts';
 import { TokenHover } from '../hover/tokenHover.ts';
 import type { ModelDirectory } from '../modelDirectory.ts';
 import { PromptCodeLens } from './codeLens.ts';
@@ -13,12 +14,16 @@ import { PromptSymbols } from './symbols.ts';
 import { TintDecorations } from './tintDecorations.ts';
 
 /** Everything that is seen in and around a prompt file. */
-export function registerPromptLanguage(sessions: PromptSessions, models: ModelDirectory): vscode.Disposable {
+export function registerPromptLanguage(
+  sessions: PromptSessions,
+  models: ModelDirectory,
+  engine: EnginePort,
+): vscode.Disposable {
   const { languages } = vscode;
   const selector = { language: promptLanguageId };
   const codeLens = new PromptCodeLens(sessions);
   const hints = new NextTokenHints(sessions);
-  const help = new FrontMatterHelp(sessions, models);
+  const help = new FrontMatterHelp(sessions, models, engine);
   const quickFixes = { providedCodeActionKinds: PromptQuickFixes.kinds };
   return vscode.Disposable.from(
     codeLens,
@@ -30,7 +35,7 @@ export function registerPromptLanguage(sessions: PromptSessions, models: ModelDi
     languages.registerInlayHintsProvider(selector, hints),
     languages.registerHoverProvider(selector, new TokenHover(sessions)),
     languages.registerHoverProvider(selector, help),
-    languages.registerCompletionItemProvider(selector, help, ':', ' '),
+    languages.registerCompletionItemProvider(selector, help, ':', ' ', '"', '{', ','),
     languages.registerCodeActionsProvider(selector, new PromptQuickFixes(sessions), quickFixes),
     languages.registerDocumentSymbolProvider(selector, new PromptSymbols(sessions), { label: 'Prompts' }),
   );

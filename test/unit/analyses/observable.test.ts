@@ -69,7 +69,7 @@ describe('observable', () => {
 
   it('checks any text without throwing', () => {
     const [he, nurse, empty, space, strange] = checkTerms(['he', 'nurse', '', ' ', '\0'], tokenizer);
-    expect(he).toEqual({ text: 'he', pieces: [{ id: 2, text: 'he' }], suggestion: null });
+    expect(he).toEqual({ text: 'he', pieces: [{ id: 2, text: 'he' }], suggestion: null, spaced: ' he' });
     expect(nurse).toEqual({
       text: 'nurse',
       pieces: [
@@ -77,8 +77,9 @@ describe('observable', () => {
         { id: 5, text: 'se' },
       ],
       suggestion: ' nurse',
+      spaced: null,
     });
-    expect(empty).toEqual({ text: '', pieces: [], suggestion: null });
+    expect(empty).toEqual({ text: '', pieces: [], suggestion: null, spaced: null });
     expect(space.pieces).toHaveLength(1);
     expect(strange.pieces).toHaveLength(1);
   });

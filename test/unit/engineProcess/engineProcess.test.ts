@@ -66,6 +66,10 @@ describe('the engine process', () => {
     expect(head.pattern.dims).toEqual([document.tokens.length, document.tokens.length]);
     const [check] = await engine.peer.request('checkTerms', { model, terms: ['qzxjv'] });
     expect(check?.pieces.length).toBeGreaterThan(1);
+    const bundled = { model: 'small-world', prefix: 'sh', limit: 5 };
+    const offered = await engine.peer.request('completeTokens', bundled);
+    expect(offered.map(({ text }) => text)).toContain(' she');
+    expect(offered.every(({ text }) => text.trimStart().startsWith('sh'))).toBe(true);
     expect(await engine.peer.request('models.load', { model: llama })).toMatchObject({ family: 'llama' });
     expect(await engine.peer.request('models.info', { model })).toMatchObject({ ref: model, family: 'gpt2' });
     expect((await engine.peer.request('models.list', null))[0]).toMatchObject({ ref: 'small-world', state: 'bundled' });

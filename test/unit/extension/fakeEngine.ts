@@ -73,7 +73,12 @@ export class FakeEngine implements EnginePort {
         return (params as { terms: string[] }).terms.map(
           (text): TermCheck =>
             text.startsWith(' ')
-              ? { text, pieces: [{ id: 1, text }], suggestion: null }
+              ? {
+                  text,
+                  pieces: [{ id: [...text].reduce((sum, c) => sum * 31 + c.charCodeAt(0), 0), text }],
+                  suggestion: null,
+                  spaced: null,
+                }
               : {
                   text,
                   pieces: [
@@ -81,6 +86,7 @@ export class FakeEngine implements EnginePort {
                     { id: 3, text: text.slice(1) },
                   ],
                   suggestion: ` ${text}`,
+                  spaced: null,
                 },
         );
       case 'trace':

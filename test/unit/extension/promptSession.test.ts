@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { noObservables } from '../../../src/core/tasks/namedObservables.ts';
 import { ModelDirectory } from '../../../src/extension/modelDirectory.ts';
 import { lensTexts } from '../../../src/extension/promptLanguage/lensTexts.ts';
 import { PromptSession } from '../../../src/extension/promptLanguage/promptSession.ts';
@@ -20,6 +21,7 @@ class Source {
     method: 'direct' as const,
     tintEnabled: true,
     updateDelayMs: 0,
+    observables: noObservables,
   });
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { noObservables } from '../../../src/core/tasks/namedObservables.ts';
 import type { EnginePort } from '../../../src/extension/engineClient.ts';
 import { ModelDirectory } from '../../../src/extension/modelDirectory.ts';
 import { PromptSession } from '../../../src/extension/promptLanguage/promptSession.ts';
@@ -59,6 +60,7 @@ function panel() {
       method: 'direct' as const,
       tintEnabled: true,
       updateDelayMs: 0,
+      observables: noObservables,
     }),
     visible: () => [],
   };

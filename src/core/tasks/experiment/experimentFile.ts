@@ -2,6 +2,7 @@ import { isMap, isScalar, isSeq, type Node, parseDocument } from 'yaml';
 import type { MetricSpec } from '../../../shared/metric.ts';
 import type { Located } from '../frontMatter.ts';
 import { nearestWord } from '../nearestWord.ts';
+import { describeYamlError } from '../yamlErrors.ts';
 import { readExpectations } from './experimentExpect.ts';
 import { readMetric } from './experimentMetric.ts';
 import { readObservables } from './experimentObservables.ts';
@@ -231,8 +232,8 @@ export class ExperimentParser {
     const reader = new YamlReader(text, document);
     const result = { ...empty };
     for (const error of document.errors) {
-      const sentence = error.message.split('\n')[0] ?? 'not YAML';
-      reader.report(reader.wordAt(error.pos[0], error.pos[1]), 'yaml', `Not valid YAML: ${sentence}`);
+      const { from, to, message } = describeYamlError(text, error);
+      reader.report(reader.wordAt(from, to), 'yaml', message);
     }
     try {
       if (document.errors.length === 0) {

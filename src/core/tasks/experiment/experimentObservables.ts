@@ -1,10 +1,8 @@
 import { isMap, isScalar, type Node } from 'yaml';
 import type { ObservableSpec } from '../../../shared/engineProtocol.ts';
+import { observableName } from '../namedObservables.ts';
 import type { NamedObservable } from './experimentTypes.ts';
 import { scalarText, type YamlReader } from './experimentYaml.ts';
-
-/** A name that cannot be taken for a token, a path or a number. */
-const observableName = /^[A-Za-z][\w.+-]{0,79}$/;
 
 type Word = NamedObservable['words'][number];
 
