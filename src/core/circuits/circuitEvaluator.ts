@@ -46,6 +46,8 @@ export class CircuitEvaluator {
     readonly space: SelectionSpace,
     readonly bootstrap: RowBootstrap,
     private readonly scorer: Scorer,
+    /** A forward pass of the whole data, in positions × blocks. */
+    readonly blocksPerPass: number,
   ) {}
 
   /**
@@ -62,18 +64,24 @@ export class CircuitEvaluator {
     if (task.items.length === 0) throw new MechanistError('bad-input', 'The dataset has no rows that can be run.');
     const metric = await CircuitMetric.create(runner, options.metric, task);
     const bootstrap = new RowBootstrap(task.items.length, seed);
+    const pass = runner.config.nLayers * task.items.reduce((sum, { ids }) => sum + ids.length, 0);
     if (scope === 'edges') {
       const graph = new EdgeGraph(runner.config);
       const scorer = await EdgeScorer.create(runner, task, metric, graph, { ablation, memoryBytes }, context);
-      return new CircuitEvaluator(task, options, new EdgeSpace(graph), bootstrap, scorer);
+      return new CircuitEvaluator(task, options, new EdgeSpace(graph), bootstrap, scorer, pass);
     }
     const scorer = await NodeScorer.create(runner, task, metric, { ablation, scope, memoryBytes }, context);
-    return new CircuitEvaluator(task, options, new NodeSpace(runner.config, scope), bootstrap, scorer);
+    return new CircuitEvaluator(task, options, new NodeSpace(runner.config, scope), bootstrap, scorer, pass);
   }
 
   /** Forward passes of the whole data so far. */
   get passes(): number {
-    return this.scorer.passes;
+    return this.scorer.blocks / this.blocksPerPass;
+  }
+
+  /** What has run so far, in positions × blocks. */
+  get blocks(): number {
+    return this.scorer.blocks;
   }
 
   scores(selections: readonly Selection[], context: ClimbContext = {}): Promise<Scores[]> {

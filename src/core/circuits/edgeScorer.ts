@@ -88,8 +88,8 @@ export class EdgeScorer implements Scorer {
     return scorer;
   }
 
-  get passes(): number {
-    return this.blockPositions / (this.positions * this.runner.config.nLayers);
+  get blocks(): number {
+    return this.blockPositions;
   }
 
   /** Bytes that one row's clean run and replacements hold. */

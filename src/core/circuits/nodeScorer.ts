@@ -79,9 +79,8 @@ export class NodeScorer implements Scorer {
     return scorer;
   }
 
-  get passes(): number {
-    const { nLayers } = this.runner.config;
-    return (this.basePositions + this.stack.blockPositions / nLayers) / this.positions;
+  get blocks(): number {
+    return this.basePositions * this.runner.config.nLayers + this.stack.blockPositions;
   }
 
   /** Bytes that the clean run of one row holds, and its replacements. */

@@ -27,8 +27,8 @@ export interface SelectionSpace {
 
 /** Runs selections on the data. */
 export interface Scorer {
-  /** Forward passes of the whole data so far. */
-  readonly passes: number;
+  /** What has run so far, in positions × blocks. */
+  readonly blocks: number;
   scores(selections: readonly Selection[], context: RunContext): Promise<Scores[]>;
   release(): Promise<void>;
 }

@@ -25,6 +25,12 @@ export function partsFolder(results: string): string {
   return join(results, 'parts');
 }
 
+/** Parts are of use on the way only; the results beside them are what belongs into a repository. */
+export async function makePartsFolder(folder: string): Promise<void> {
+  const made = await mkdir(folder, { recursive: true });
+  if (made !== undefined) await writeFileAtomically(join(folder, '.gitignore'), '*\n');
+}
+
 function fileName(step: string, share: CellShare | undefined): string {
   return share === undefined ? `${step}.jsonl` : `${step}.${share.index}of${share.of}.jsonl`;
 }
@@ -119,10 +125,7 @@ export class CellWriter {
   }
 
   async #open(): Promise<FileHandle> {
-    const folder = dirname(this.#path);
-    const made = await mkdir(folder, { recursive: true });
-    // Parts are of use on the way only; the results beside them are what belongs into a repository.
-    if (made !== undefined) await writeFileAtomically(join(folder, '.gitignore'), '*\n');
+    await makePartsFolder(dirname(this.#path));
     const handle = await open(this.#path, 'a+');
     const { size } = await handle.stat();
     if (size === 0) return handle;

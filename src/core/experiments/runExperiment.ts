@@ -8,11 +8,12 @@ import type { TaskSet } from '../../shared/taskSet.ts';
 import { progressSteps } from '../analyses/progressSteps.ts';
 import { observablesOf } from '../tasks/experiment/experimentRequest.ts';
 import type { ExperimentFile, ExperimentStep } from '../tasks/experiment/experimentTypes.ts';
-import { partsFolder, readCells, removeCells, type StoredCell } from './cellStore.ts';
+import { partsFolder, readCells, removeCells } from './cellStore.ts';
+import { readCheckpoints, removeCheckpoint } from './checkpointStore.ts';
 import { CircuitsOfStep, type FoundCircuit, WaitingError } from './circuitsOfStep.ts';
 import { runCells } from './runStep.ts';
 import { FileHashes, noSources, SourcesOfStep, type StepSources } from './sourcesOfStep.ts';
-import { assembleStep, type StepDocuments, writeStep } from './stepDocument.ts';
+import { assembleStep, type StepCells, type StepDocuments, writeStep } from './stepDocument.ts';
 import type { StepCell, StepContext, StepKind } from './stepKind.ts';
 import { planStep, type StepPlan, shareOf, weightOf } from './stepPlan.ts';
 
@@ -103,7 +104,7 @@ class ExperimentRun {
         const message = `The circuit of the step ${name} is not there yet: ${left} are done. Run it to the end, or merge its parts, first.`;
         return { error: new WaitingError('bad-input', message) };
       }
-      return this.#foundIn(name, this.assemble(plan, done, []));
+      return this.#foundIn(name, this.assemble(plan, { done, unfinished: new Map() }, []));
     } catch (error) {
       if (error instanceof MechanistError && !endsAll.has(error.code)) return { error };
       throw error;
@@ -115,10 +116,10 @@ class ExperimentRun {
     return { error: new MechanistError('bad-input', `The step ${name} finds no circuit.`) };
   }
 
-  assemble(plan: StepPlan, done: ReadonlyMap<string, StoredCell>, warnings: readonly string[]): StepDocuments {
+  assemble(plan: StepPlan, cells: StepCells, warnings: readonly string[]): StepDocuments {
     const { file, model } = this.options;
     const names = [model, file.model?.value ?? model, plan.context.model.info.ref];
-    return assembleStep(plan, done, { file, model, modelNames: names, warnings });
+    return assembleStep(plan, cells, { file, model, modelNames: names, warnings });
   }
 
   #wanted({ cells }: StepPlan): readonly StepCell[] {
@@ -165,23 +166,31 @@ class ExperimentRun {
     return { path, ...(data.rows !== undefined && { rows: data.rows }) };
   }
 
+  async #forget({ step, key }: StepPlan, cells: readonly StepCell[]): Promise<void> {
+    const parts = partsFolder(this.options.results);
+    await removeCells(parts, step.name, this.options.share);
+    const left = await readCheckpoints(parts, step.name, key);
+    for (const { id } of cells) if (left.has(id)) await removeCheckpoint(parts, step.name, { key, cell: id });
+  }
+
   /** Runs a step as far as was asked and writes its files. */
   async run(step: ExperimentStep, onProgress: OnProgress): Promise<StepOutcome> {
     const { results, share, fresh = false, onStepProgress } = this.options;
     const { plan, warnings } = await this.plan(step);
     const parts = partsFolder(results);
-    if (fresh) await removeCells(parts, step.name, share);
+    const wanted = this.#wanted(plan);
+    if (fresh) await this.#forget(plan, wanted);
     const done = await readCells(parts, step.name, plan.key);
+    const unfinished = await readCheckpoints(parts, step.name, plan.key);
     const reused = plan.cells.filter(({ id }) => done.has(id)).length;
     const save = async () => {
       // Other processes may have filled in their shares meanwhile.
       const theirs = share === undefined ? [] : await readCells(parts, step.name, plan.key);
       for (const [id, stored] of theirs) if (!done.has(id)) done.set(id, stored);
-      const documents = this.assemble(plan, done, warnings);
+      const documents = this.assemble(plan, { done, unfinished }, warnings);
       return { documents, path: await writeStep(results, plan, documents, { fresh, data: this.#data() }) };
     };
-    const wanted = this.#wanted(plan);
-    const job = { results, share, done, onProgress, save: async () => void (await save()) };
+    const job = { results, share, done, unfinished, onProgress, save: async () => void (await save()) };
     try {
       await runCells(plan, wanted, { ...job, onStepProgress: (progress) => onStepProgress?.(progress) });
     } catch (error) {

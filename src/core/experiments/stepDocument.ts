@@ -11,8 +11,9 @@ import { checkNumbers } from '../tasks/experiment/checkNumbers.ts';
 import { requestOf } from '../tasks/experiment/experimentRequest.ts';
 import type { Expectation, ExperimentFile } from '../tasks/experiment/experimentTypes.ts';
 import type { StoredCell } from './cellStore.ts';
+import type { StoredCheckpoint } from './checkpointStore.ts';
 import { circuitEnding } from './circuitsOfStep.ts';
-import type { StepResult } from './stepKind.ts';
+import type { CellResult, StepResult } from './stepKind.ts';
 import type { StepPlan } from './stepPlan.ts';
 
 /** A step's result as its files have it. */
@@ -21,15 +22,22 @@ export interface StepDocuments {
   readonly result: StepResult;
 }
 
-function costOf({ cells, context }: StepPlan, done: ReadonlyMap<string, StoredCell>): FiguresDocument['cost'] {
+/** Cells of a step as far as they are. */
+export interface StepCells {
+  readonly done: ReadonlyMap<string, StoredCell>;
+  /** Checkpoints of cells that are not finished. */
+  readonly unfinished: ReadonlyMap<string, StoredCheckpoint>;
+}
+
+function costOf({ cells, context }: StepPlan, { done, unfinished }: StepCells): FiguresDocument['cost'] {
   let forwardPasses = 0;
   let seconds = 0;
   for (const { id, passes } of cells) {
-    const stored = done.get(id);
-    if (stored === undefined) continue;
-    const counted = stored.result.forwardPasses;
-    forwardPasses += typeof counted === 'number' ? counted : passes * context.task.items.length;
-    seconds += stored.seconds;
+    const [stored, left] = [done.get(id), unfinished.get(id)];
+    const counted = stored?.result.forwardPasses ?? left?.state.forwardPasses;
+    const usual = stored === undefined ? 0 : passes * context.task.items.length;
+    forwardPasses += typeof counted === 'number' ? counted : usual;
+    seconds += stored?.seconds ?? left?.seconds ?? 0;
   }
   return { forwardPasses: Math.round(forwardPasses * 100) / 100, seconds };
 }
@@ -41,7 +49,7 @@ function costOf({ cells, context }: StepPlan, done: ReadonlyMap<string, StoredCe
  */
 export function assembleStep(
   plan: StepPlan,
-  done: ReadonlyMap<string, StoredCell>,
+  stored: StepCells,
   about: {
     readonly file: ExperimentFile;
     readonly model: string;
@@ -52,12 +60,18 @@ export function assembleStep(
 ): StepDocuments {
   const { kind, step, context, cells, key } = plan;
   const { task } = context;
-  const results = new Map(cells.flatMap(({ id }) => (done.has(id) ? [[id, (done.get(id) as StoredCell).result]] : [])));
-  const result = kind.assemble(context, step.params, results);
+  const results = new Map<string, CellResult>();
+  const unfinished = new Map<string, CellResult>();
+  for (const { id } of cells) {
+    const [done, left] = [stored.done.get(id), stored.unfinished.get(id)];
+    if (done !== undefined) results.set(id, done.result);
+    else if (left !== undefined) unfinished.set(id, left.state);
+  }
+  const result = kind.assemble(context, step.params, results, unfinished);
   const complete = results.size === cells.length;
   const expect: readonly Expectation[] = complete ? about.file.expect.filter((own) => own.step === step.name) : [];
   const provenance = modelProvenance(context, about.model, result.ablation, key.slice(0, 7));
-  const cost = costOf(plan, done);
+  const cost = costOf(plan, stored);
   const figures: FiguresDocument = {
     schemaVersion: 1,
     kind: 'figures',

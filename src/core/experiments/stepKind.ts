@@ -35,6 +35,19 @@ export interface StepContext extends AnalysisContext, ClimbContext {
    * follow from the key, so that a cell gives the same whether it is there or not. Absent: made each time.
    */
   readonly recent?: <T>(key: string, make: () => Promise<T>) => Promise<T>;
+  /** Of the cell that runs. Absent: it starts anew and leaves nothing on its way. */
+  readonly checkpoint?: Checkpoint;
+}
+
+/** For a cell that is one long chain, such as a search whose decisions need each other: it goes on where it was left. */
+export interface Checkpoint {
+  /** As an earlier run of this very cell left it; null: there is none. */
+  readonly left: CellResult | null;
+  /**
+   * Says that the cell is one piece further. `state` is asked at once, later or never, also after the cell has thrown; it
+   * gives what the cell needs to go on from the last piece to the same result. JSON values only, as a cell's result.
+   */
+  readonly reached: (state: () => CellResult) => Promise<void>;
 }
 
 /** An independent piece of a step. Its id depends on the experiment, the data and the model only. */
@@ -95,6 +108,12 @@ export interface StepKind<P = Readonly<Record<string, unknown>>> {
   /**
    * Puts finished cells together; some may be missing, which leaves null in the pictures. Cheap: no forward passes.
    * Equal cells give equal results, whoever ran them.
+   * @param unfinished checkpoints of cells that are not finished: what can be shown of them meanwhile
    */
-  readonly assemble: (context: StepContext, params: P, results: ReadonlyMap<string, CellResult>) => StepResult;
+  readonly assemble: (
+    context: StepContext,
+    params: P,
+    results: ReadonlyMap<string, CellResult>,
+    unfinished?: ReadonlyMap<string, CellResult>,
+  ) => StepResult;
 }

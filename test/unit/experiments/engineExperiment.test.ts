@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ExperimentNotifications } from '../../../src/shared/experimentRun.ts';
+import type { FiguresDocument } from '../../../src/shared/figures.ts';
 import { type ForkedEngine, forkEngine, stopEngine } from '../../support/forkEngine.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
@@ -84,6 +85,39 @@ describe('experiments in the engine process', () => {
     expect(step.state).toBe('complete');
     expect(step.reused).toBeGreaterThan(kept);
     expect(cells()).toBe(50);
+  });
+
+  it('go on inside a search that was killed, to the same circuit', async () => {
+    const search = `model: ${model}
+data: { file: d.jsonl, rows: 16 }
+steps:
+  - run: discover-acdc
+    with: { ablation: { kind: zero }, threshold: 0.001 }
+`;
+    const asked = (name: string) => ({ path: path(`${name}.experiment.yaml`), text: search, token: 'w' });
+    const figures = (name: string): FiguresDocument =>
+      JSON.parse(readFileSync(path(`${name}.results/discover-acdc.mechanist.json`), 'utf8'));
+    const isLeft = (name: string) => {
+      const parts = path(`${name}.results/parts`);
+      return existsSync(parts) && readdirSync(parts).some((file) => file.endsWith('.checkpoint.json'));
+    };
+    let over = false;
+    const killed = engine.peer.request('experiment.run', asked('killed')).catch((error: unknown) => error);
+    void killed.finally(() => {
+      over = true;
+    });
+    while (!isLeft('killed') && !over) await new Promise((done) => setTimeout(done, 2));
+    expect(over).toBe(false);
+    await stopEngine(engine);
+    await killed;
+    engine = forkEngine({ cacheDir: path('cache') }, (name, own) => notices.push({ name, params: own }));
+    const [step] = (await engine.peer.request('experiment.run', asked('killed'))).steps;
+    expect([step.state, isLeft('killed')]).toEqual(['complete', false]);
+    await engine.peer.request('experiment.run', asked('whole'));
+    const [ours, whole] = [figures('killed'), figures('whole')];
+    expect({ ...ours, cost: null }).toEqual({ ...whole, cost: null });
+    // Nothing was tried twice: what was run again is the clean run of the 16 rows.
+    expect(ours.cost.forwardPasses - whole.cost.forwardPasses).toBeCloseTo(16, 1);
   });
 
   it('refuse a file with a mistake at its place, before a model is opened', async () => {

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -50,6 +50,8 @@ const withs: Readonly<Record<string, string>> = {
   'discover-greedy': '{ ablation: { kind: mean } }',
 };
 
+const searches = ['discover-acdc', 'discover-greedy'];
+
 const circuit: CircuitFile = {
   ...{ schemaVersion: 1, kind: 'circuit', name: 'two', model: { ref: 'm' }, scope: 'heads', provenance: {} },
   nodes: [{ node: 'L1.H0' }, { node: 'L2.H1', role: 'mover' }],
@@ -97,7 +99,6 @@ describe.each(stepKinds.map(({ name }) => name))('%s in an experiment', (name) =
     const whole = numbers('whole');
     for (const index of [1, 2, 3]) await run('shares', { share: { index, of: 3 } });
     expect(numbers('shares')).toEqual(whole);
-    // A search whose decisions need each other is one cell.
     if (place.figures(name, place.results('whole')).cells.total < 3) return;
     const controller = new AbortController();
     const onStepProgress = ({ cells }: { cells: { done: number } }) => {
@@ -107,5 +108,40 @@ describe.each(stepKinds.map(({ name }) => name))('%s in an experiment', (name) =
     expect(numbers('stopped').complete).toBe(false);
     expect((await run('stopped')).steps[0].reused).toBeGreaterThan(0);
     expect(numbers('stopped')).toEqual(whole);
+  });
+
+  // A search whose decisions need each other is one cell: it leaves checkpoints.
+  it.runIf(searches.includes(name))('goes on inside its cell, and shows what is left meanwhile', async () => {
+    await run('whole');
+    const whole = numbers('whole');
+    const checkpoints = () =>
+      readdirSync(join(place.results('left'), 'parts')).filter((file) => /checkpoint/.test(file));
+    const stopAfter = async (steps: number) => {
+      const controller = new AbortController();
+      let seen = 0;
+      const onStepProgress = () => {
+        seen += 1;
+        if (seen >= steps) controller.abort();
+      };
+      await expect(run('left', { onStepProgress }, controller.signal)).rejects.toMatchObject({ code: 'cancelled' });
+      return numbers('left');
+    };
+    const first = await stopAfter(4);
+    expect(first).toMatchObject({ complete: false, cells: { done: 0, total: 1 } });
+    expect(first.title).toMatch(/: \d+ of \d+ .* decided, \d+ out$/);
+    expect(first.values.decided).toBeGreaterThan(0);
+    const second = await stopAfter(5);
+    expect(second.values.decided).toBeGreaterThan(first.values.decided);
+    expect(second.values.passes).toBeGreaterThanOrEqual(first.values.passes);
+    expect(checkpoints()).toHaveLength(1);
+    // What the stop left counts, and is shown by a merge as well.
+    await run('left', { mergeOnly: true });
+    expect(numbers('left')).toEqual(second);
+    const seen: number[] = [];
+    const [outcome] = (await run('left', { onStepProgress: () => seen.push(1) })).steps;
+    expect(outcome.state).toBe('complete');
+    expect(seen.length).toBeLessThan(whole.values.decided - second.values.decided + 6);
+    expect(numbers('left')).toEqual(whole);
+    expect(checkpoints()).toEqual([]);
   });
 });

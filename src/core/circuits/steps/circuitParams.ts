@@ -5,6 +5,7 @@ import type { TaskSet } from '../../../shared/taskSet.ts';
 /** JSON Schemas of parameters that several steps have. */
 export const circuitParams = {
   metric: { type: 'object', description: 'How an answer is scored; default: the metric of the experiment.' },
+  answer: { type: 'string', description: 'Scores one answer of the data; default: the mean over a row’s answers.' },
   ablation: {
     type: 'object',
     description:
@@ -32,4 +33,11 @@ export function checkAblation(ablation: AblationValue, task: TaskSet): void {
   if (corruption !== undefined && !task.corruptions.includes(corruption)) {
     throw new MechanistError('bad-input', `There is no corruption "${corruption}". ${known}`, { corruption });
   }
+}
+
+/** @throws MechanistError `bad-input` for an answer that no row of the data has */
+export function checkAnswer({ answerNames }: TaskSet, answer: string | undefined): void {
+  if (answer === undefined || answerNames.includes(answer)) return;
+  const message = `There is no answer "${answer}". The data have ${answerNames.join(', ')}.`;
+  throw new MechanistError('bad-input', message, { answer });
 }

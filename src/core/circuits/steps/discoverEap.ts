@@ -7,7 +7,7 @@ import { metricWords } from '../../tasks/metrics.ts';
 import { edgeAttribution } from '../eap.ts';
 import { EdgeGraph } from '../edgeGraph.ts';
 import { type EdgeSelection, edgeCircuit, selectEdges, writerEffects } from '../selectEdges.ts';
-import { checkAblation, circuitParams } from './circuitParams.ts';
+import { checkAblation, checkAnswer, circuitParams } from './circuitParams.ts';
 import { circuitValues, nodeMatrix, partsTable } from './discoveryPictures.ts';
 
 interface EapParams {
@@ -28,13 +28,6 @@ const DEFAULT_STEPS = 5;
 function rowsOf(task: TaskSet, { id }: StepCell): TaskSet {
   const first = Number(id.split('/')[1]);
   return { ...task, items: task.items.slice(first, first + ROWS) };
-}
-
-/** Rows that an answer is asked of; with none left there is nothing to find. */
-function checkAnswer({ answerNames }: TaskSet, answer: string | undefined): void {
-  if (answer === undefined || answerNames.includes(answer)) return;
-  const message = `There is no answer "${answer}". The data have ${answerNames.join(', ')}.`;
-  throw new MechanistError('bad-input', message, { answer });
 }
 
 function cells({ task, model }: StepContext, params: EapParams, passes: number): StepCell[] {
@@ -133,7 +126,7 @@ function assemble(
 const params = {
   corruption: { type: 'string', description: 'Corruption of the data whose activations stand in for an edge.' },
   metric: circuitParams.metric,
-  answer: { type: 'string', description: 'Scores one answer of the data; default: the mean over a row’s answers.' },
+  answer: circuitParams.answer,
   edges: {
     ...{ type: 'integer', minimum: 1, default: DEFAULT_EDGES },
     description: 'Edges of the circuit, before dead ends are taken out.',
