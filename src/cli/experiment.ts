@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { sweepMemory } from '../core/analyses/sweepMemory.ts';
 import { importCells } from '../core/experiments/cellStore.ts';
 import { readExperiment, runOpenExperiment } from '../core/session/experiment.ts';
+import { readObservablesFile } from '../core/session/observablesFile.ts';
 import { MechanistError } from '../shared/errors.ts';
 import { type ExperimentOutcome, isFailure } from '../shared/experimentRun.ts';
 import { count } from '../shared/format.ts';
@@ -28,6 +29,7 @@ export async function runExperimentFile(command: RunCommand & Output, surroundin
     path: resolve(cwd, command.file),
     ...(model !== null && { model }),
     ...(out !== null && { results: resolve(cwd, out) }),
+    ...(command.observables !== null && { observables: await readObservablesFile(resolve(cwd, command.observables)) }),
   });
   const names = open.file.steps.map(({ name }) => name);
   const unknown = command.steps.find((step) => !names.includes(step));

@@ -14,6 +14,8 @@ export interface RunCommand {
   /** Folder for the results; null: beside the file. */
   readonly out: string | null;
   readonly fresh: boolean;
+  /** File with observables that experiments share; null: none. */
+  readonly observables: string | null;
   /** `merge`: folders or files with finished cells; null: `run`. */
   readonly parts: readonly string[] | null;
   /** 0: all cores. */
@@ -27,6 +29,7 @@ const options = {
   cells: { type: 'string' },
   out: { type: 'string' },
   fresh: { type: 'boolean' },
+  observables: { type: 'string' },
 } as const;
 
 export function isRunName(name: string): name is 'run' | 'merge' {
@@ -65,6 +68,7 @@ export function parseRun(
     share: readShare(values.cells),
     out: values.out ?? null,
     fresh: values.fresh === true,
+    observables: values.observables ?? null,
     parts: name === 'merge' ? rest : null,
     threads: readInteger('threads', values.threads, 1) ?? 0,
   };

@@ -84,6 +84,8 @@ Options of run and merge
   --model MODEL            instead of the one in the file
   --out FOLDER             results; default: NAME.results beside the file
   --fresh                  run: forget the cells that are done
+  --observables FILE       YAML or JSON: observables by name that the file does
+                           not give itself, or settings.json of a workspace
 
 Options of dataset
   --model MODEL            whose tokenizer counts, default smollm2-135m

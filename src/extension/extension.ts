@@ -78,7 +78,7 @@ export function activate(context: vscode.ExtensionContext): MechanistApi {
     new CircuitEditor(panelContext),
     registerPromptLanguage(sessions, models, engine),
     registerDatasets({ extensionUri: context.extensionUri, messages, datasets, openDatasets }),
-    registerExperimentLanguage(documents, results, runs, models),
+    registerExperimentLanguage(documents, results, runs, models, engine),
     registerCommands({
       engine,
       models,

@@ -6,7 +6,7 @@ import type { CellShare, ExperimentOutcome, StepOutcome, StepProgress } from '..
 import type { OnProgress } from '../../shared/progress.ts';
 import type { TaskSet } from '../../shared/taskSet.ts';
 import { progressSteps } from '../analyses/progressSteps.ts';
-import { observablesOf } from '../tasks/experiment/experimentRequest.ts';
+import { observablesOf, sharedWarnings } from '../tasks/experiment/experimentRequest.ts';
 import type { ExperimentFile, ExperimentStep } from '../tasks/experiment/experimentTypes.ts';
 import { partsFolder, readCells, removeCells } from './cellStore.ts';
 import { readCheckpoints, removeCheckpoint } from './checkpointStore.ts';
@@ -80,7 +80,7 @@ class ExperimentRun {
     const { observable, file: fileOf } = sources;
     const context = { ...this.context, circuit: circuits.get, observable, file: fileOf };
     const plan = planStep(step, kind, context, circuits.available, sources.key);
-    return { plan, warnings: [...refusedRows(context.task), ...circuits.warnings] };
+    return { plan, warnings: [...refusedRows(context.task), ...circuits.warnings, ...sharedWarnings(file, step)] };
   }
 
   /** The circuit that a step found, from its finished cells. */

@@ -7,15 +7,13 @@ import type { ObservableSpec } from '../../shared/engineProtocol.ts';
 import { MechanistError } from '../../shared/errors.ts';
 import { observablesIn } from '../tasks/experiment/experimentObservables.ts';
 import { textsIn } from '../tasks/experiment/textsIn.ts';
+import type { NamedSpecs } from '../tasks/namedObservables.ts';
 import { nearestWord } from '../tasks/nearestWord.ts';
 import { type PieceTokenizer, type ResolvedObservable, resolveObservable } from '../tasks/observable.ts';
 import type { StepContext, StepFile } from './stepKind.ts';
 
 /** What a step may name in its parameters beside circuits. */
 export type StepSources = Pick<StepContext, 'observable' | 'file'>;
-
-/** Named observables of an experiment. */
-export type NamedSpecs = Readonly<Record<string, ObservableSpec>>;
 
 /** Finds observables by name, or takes them as they are written. */
 function observableFinder(

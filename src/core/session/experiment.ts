@@ -10,8 +10,10 @@ import type { ExperimentOptions } from '../experiments/runExperiment.ts';
 import { stepKinds } from '../experiments/stepKinds.ts';
 import { describeExperimentProblem, ExperimentParser } from '../tasks/experiment/experimentFile.ts';
 import type { ExperimentData, ExperimentFile } from '../tasks/experiment/experimentTypes.ts';
+import { withSharedObservables } from '../tasks/experiment/observableRefs.ts';
 import { loadTaskSet } from '../tasks/loadTaskSet.ts';
 import { resolveModelName } from '../tasks/modelName.ts';
+import type { NamedSpecs } from '../tasks/namedObservables.ts';
 
 /** What an experiment is run with; the rest stands in its file. */
 export interface ExperimentRequest {
@@ -23,6 +25,8 @@ export interface ExperimentRequest {
   readonly model?: string;
   /** Absolute; absent: beside the file. */
   readonly results?: string;
+  /** Observables of the settings, by name; those of the file go before them. */
+  readonly observables?: NamedSpecs;
 }
 
 /** An experiment whose file has been read and is in order. */
@@ -51,8 +55,9 @@ function refuse(path: string, text: string, { problems }: ExperimentFile): void 
 export async function readExperiment(request: ExperimentRequest): Promise<OpenExperiment> {
   const { path } = request;
   const text = request.text ?? (await readText(path));
-  const file = new ExperimentParser(stepKinds).parse(text);
-  refuse(path, text, file);
+  const parsed = new ExperimentParser(stepKinds).parse(text);
+  refuse(path, text, parsed);
+  const file = withSharedObservables(parsed, request.observables ?? {});
   const model = request.model ?? file.model?.value;
   if (model === undefined || file.data === undefined) {
     throw new MechanistError('internal', 'An experiment without model or data passed its parser.');

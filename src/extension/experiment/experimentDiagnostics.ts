@@ -3,9 +3,13 @@ import * as vscode from 'vscode';
 import type { ExperimentProblem } from '../../core/tasks/experiment/experimentTypes.ts';
 import { expectedRange, isFailure } from '../../shared/experimentRun.ts';
 import { signed } from '../../shared/format.ts';
+import type { EnginePort } from '../engineClient.ts';
 import { describeAbsent, type ModelDirectory } from '../modelDirectory.ts';
+import type { FileProblem } from '../promptLanguage/promptRequests.ts';
+import { readPromptSettings } from '../settings.ts';
 import type { ExperimentDocuments } from './experimentDocuments.ts';
 import type { ExperimentRuns } from './experimentRuns.ts';
+import { ExperimentTerms } from './experimentTerms.ts';
 import { type ShownCheck, shownChecks } from './stepStates.ts';
 
 /** `+2.41, expected −7.3 … −6.3 (methods §9)` */
@@ -36,18 +40,24 @@ export class ExperimentDiagnostics implements vscode.Disposable, vscode.CodeActi
   readonly #listening: readonly vscode.Disposable[];
   /** Where the model is named that cannot be used, by document. */
   readonly #models = new Map<string, ExperimentProblem>();
+  /** What is wrong with observables, for one version of a document. */
+  readonly #terms = new Map<string, { readonly version: number; readonly problems: readonly FileProblem[] }>();
+  readonly #observables: ExperimentTerms;
 
   constructor(
     private readonly documents: ExperimentDocuments,
     private readonly runs: ExperimentRuns,
     private readonly models: ModelDirectory,
+    engine: EnginePort,
   ) {
+    this.#observables = new ExperimentTerms(engine);
     const listed = models.onDidChange(() => {
+      this.#observables.clear();
       for (const document of documents.open) void this.#checkModel(document);
     });
     this.#listening = [
       documents.onDidChange((document) => this.#edited(document)),
-      documents.onDidClose(({ uri }) => this.#collection.delete(uri)),
+      documents.onDidClose(({ uri }) => this.#closed(uri)),
       runs.onDidChange((document) => this.#publish(document)),
       { dispose: () => listed.dispose() },
     ];
@@ -95,11 +105,20 @@ export class ExperimentDiagnostics implements vscode.Disposable, vscode.CodeActi
     void this.#checkModel(document);
   }
 
-  #problems(document: vscode.TextDocument): readonly ExperimentProblem[] {
-    const model = this.#models.get(document.uri.toString());
+  #closed(uri: vscode.Uri): void {
+    this.#collection.delete(uri);
+    this.#models.delete(uri.toString());
+    this.#terms.delete(uri.toString());
+  }
+
+  #problems(document: vscode.TextDocument): readonly (ExperimentProblem | FileProblem)[] {
+    const key = document.uri.toString();
+    const model = this.#models.get(key);
+    const terms = this.#terms.get(key);
     const own = this.documents.file(document).model;
     const { problems } = this.documents.file(document);
-    return model && own?.start === model.start && own.end === model.end ? [...problems, model] : problems;
+    const named = model && own?.start === model.start && own.end === model.end ? [model] : [];
+    return [...problems, ...named, ...(terms?.version === document.version ? terms.problems : [])];
   }
 
   #checks(document: vscode.TextDocument): readonly ShownCheck[] {
@@ -152,6 +171,18 @@ export class ExperimentDiagnostics implements vscode.Disposable, vscode.CodeActi
       const fix = near ? { title: `Use ${near}`, start, end, newText: near } : undefined;
       this.#models.set(key, { start, end, severity, code: 'unknown-model', message, ...(fix && { fix }) });
     }
+    this.#publish(document);
+    await this.#checkObservables(document, choice?.kind === 'use' ? choice.ref : null);
+  }
+
+  async #checkObservables(document: vscode.TextDocument, model: string | null): Promise<void> {
+    const { version } = document;
+    const { observables } = readPromptSettings(document);
+    const file = this.documents.file(document);
+    // Without an engine a run will say it.
+    const problems = await this.#observables.problemsOf(file, model, observables).catch(() => []);
+    if (document.isClosed || document.version !== version) return;
+    this.#terms.set(document.uri.toString(), { version, problems });
     this.#publish(document);
   }
 }

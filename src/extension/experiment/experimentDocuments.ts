@@ -4,6 +4,9 @@ import * as vscode from 'vscode';
 import { ExperimentParser } from '../../core/tasks/experiment/experimentFile.ts';
 import { vocabularyOf } from '../../core/tasks/experiment/experimentSchema.ts';
 import type { ExperimentFile } from '../../core/tasks/experiment/experimentTypes.ts';
+import { withSharedObservables } from '../../core/tasks/experiment/observableRefs.ts';
+import { observablesSetting } from '../../core/tasks/namedObservables.ts';
+import { readPromptSettings } from '../settings.ts';
 
 /** Files that are experiments, whatever their language is called. */
 export const experimentSelector: vscode.DocumentSelector = { pattern: '**/*.experiment.{yaml,yml}' };
@@ -20,7 +23,7 @@ export class ExperimentDocuments implements vscode.Disposable {
   /** `media/schemas/experiment.schema.json`: the analyses that there are, with their parameters. */
   readonly schema: JsonSchema;
   readonly #parser: ExperimentParser;
-  readonly #read = new WeakMap<vscode.TextDocument, { readonly version: number; readonly file: ExperimentFile }>();
+  #read = new WeakMap<vscode.TextDocument, { readonly version: number; readonly file: ExperimentFile }>();
   readonly #changed = new vscode.EventEmitter<vscode.TextDocument>();
   readonly #closed = new vscode.EventEmitter<vscode.TextDocument>();
   readonly #listening: readonly vscode.Disposable[];
@@ -31,6 +34,7 @@ export class ExperimentDocuments implements vscode.Disposable {
     ) as JsonSchema;
     this.#parser = new ExperimentParser(vocabularyOf(this.schema));
     this.#listening = [
+      vscode.workspace.onDidChangeConfiguration((event) => this.#configured(event)),
       vscode.workspace.onDidOpenTextDocument((document) => this.#fire(document)),
       vscode.workspace.onDidChangeTextDocument(({ document, contentChanges }) => {
         if (contentChanges.length > 0) this.#fire(document);
@@ -41,7 +45,7 @@ export class ExperimentDocuments implements vscode.Disposable {
     ];
   }
 
-  /** A file was opened or edited. */
+  /** A file was opened or edited, or what it names in the settings was. */
   get onDidChange(): vscode.Event<vscode.TextDocument> {
     return this.#changed.event;
   }
@@ -57,13 +61,21 @@ export class ExperimentDocuments implements vscode.Disposable {
   file(document: vscode.TextDocument): ExperimentFile {
     const known = this.#read.get(document);
     if (known?.version === document.version) return known.file;
-    const file = this.#parser.parse(document.getText());
+    const shared = readPromptSettings(document).observables.specs;
+    const file = withSharedObservables(this.#parser.parse(document.getText()), shared);
     this.#read.set(document, { version: document.version, file });
     return file;
   }
 
   dispose(): void {
     vscode.Disposable.from(...this.#listening, this.#changed, this.#closed).dispose();
+  }
+
+  /** Files may name observables of the settings. */
+  #configured(event: vscode.ConfigurationChangeEvent): void {
+    if (!event.affectsConfiguration(observablesSetting)) return;
+    this.#read = new WeakMap();
+    for (const document of this.open) this.#fire(document);
   }
 
   #fire(document: vscode.TextDocument): void {

@@ -1,9 +1,14 @@
+import { dirname } from 'node:path';
 import * as vscode from 'vscode';
 import { plainText } from '../../core/tasks/editFrontMatter.ts';
 import { type CursorPlace, placeAt } from '../../core/tasks/experiment/experimentCursor.ts';
 import type { ExperimentFile } from '../../core/tasks/experiment/experimentTypes.ts';
+import { observableFormat } from '../../core/tasks/experiment/observableRefs.ts';
+import type { EnginePort } from '../engineClient.ts';
 import type { ModelDirectory } from '../modelDirectory.ts';
 import { listingDetail } from '../promptLanguage/frontMatterHelp.ts';
+import { namedItems, tokenItems } from '../promptLanguage/tokenCompletion.ts';
+import { readPromptSettings } from '../settings.ts';
 import { DataNamesReader, filesBeside } from './dataNames.ts';
 import type { ExperimentDocuments } from './experimentDocuments.ts';
 import { SchemaWalk, type SchemaWord } from './schemaWalk.ts';
@@ -35,6 +40,7 @@ export class ExperimentHelp implements vscode.CompletionItemProvider, vscode.Hov
     private readonly documents: ExperimentDocuments,
     private readonly results: StepResults,
     private readonly models: ModelDirectory,
+    private readonly engine: EnginePort,
   ) {
     this.#walk = new SchemaWalk(documents.schema);
   }
@@ -42,11 +48,12 @@ export class ExperimentHelp implements vscode.CompletionItemProvider, vscode.Hov
   async provideCompletionItems(
     document: vscode.TextDocument,
     position: vscode.Position,
-  ): Promise<vscode.CompletionItem[]> {
+  ): Promise<vscode.CompletionItem[] | vscode.CompletionList> {
     const place = placeAt(document.getText(), document.offsetAt(position));
     if (place === null) return [];
     const range = new vscode.Range(document.positionAt(place.start), position);
     const asked: Asked = { document, file: this.documents.file(document), place, kind: kindOf(place.step), range };
+    if (this.#isObservable(asked)) return await this.#observables(asked, position);
     const items = place.kind === 'key' ? this.#keys(asked) : await this.#values(asked);
     for (const item of items) item.range = range;
     return items;
@@ -103,6 +110,29 @@ export class ExperimentHelp implements vscode.CompletionItemProvider, vscode.Hov
       return [...valueItems(words, ''), ...valueItems(files, 'circuit'), ...valueItems(earlier, 'circuit of a step')];
     }
     return valueItems(words, '');
+  }
+
+  /** Whether an observable is being written: below `observables:`, or in a parameter that is one. */
+  #isObservable({ place, kind }: Asked): boolean {
+    const { path } = place;
+    if (path[0] === 'observables') return path.length === 2 && place.kind === 'key';
+    return this.#walk.at(path, kind).some(({ format }) => format === observableFormat);
+  }
+
+  /** Names, and tokens of the experiment's model; asked anew with each letter. */
+  async #observables({ document, file, place }: Asked, position: vscode.Position): Promise<vscode.CompletionList> {
+    const named = place.kind === 'value' && place.path[0] === 'steps';
+    const own = Object.fromEntries(file.observables.flatMap((o) => (o.shared ? [] : [[o.name, o.spec]])));
+    const names = named
+      ? [...namedItems(own, 'this file'), ...namedItems(readPromptSettings(document).observables.specs, 'settings')]
+      : [];
+    const folder = document.uri.scheme === 'file' ? dirname(document.uri.fsPath) : null;
+    const choice = await this.models.choose(file.model?.value ?? '', '', folder).catch(() => null);
+    // A text in a parameter is a name; tokens stand in a map.
+    if (choice?.kind !== 'use' || place.kind === 'value') return new vscode.CompletionList(names);
+    const asked = { engine: this.engine, model: choice.ref };
+    const tokens = await tokenItems({ document, position }, place, asked).catch(() => []);
+    return new vscode.CompletionList<vscode.CompletionItem>(tokens, true);
   }
 
   #analyses(): vscode.CompletionItem[] {

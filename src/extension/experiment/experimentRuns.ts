@@ -5,6 +5,7 @@ import { MechanistError } from '../../shared/errors.ts';
 import type { ExperimentNotifications } from '../../shared/experimentRun.ts';
 import type { NotifyingPort } from '../engineClient.ts';
 import type { Messages } from '../runWithProgress.ts';
+import { readPromptSettings } from '../settings.ts';
 import type { ExperimentDocuments } from './experimentDocuments.ts';
 import { progressText } from './lensTexts.ts';
 import type { StepResults } from './stepResults.ts';
@@ -75,6 +76,7 @@ export class ExperimentRuns implements vscode.Disposable {
     this.#changed.fire(document);
     const name = vscode.workspace.asRelativePath(document.uri);
     const text = document.getText();
+    const observables = readPromptSettings(document).observables.specs;
     try {
       await this.messages.runWithProgress(`Running ${name}`, async (signal, onProgress) => {
         const label = (own: string) => {
@@ -83,7 +85,7 @@ export class ExperimentRuns implements vscode.Disposable {
         };
         await this.port.request(
           'experiment.run',
-          { path: document.uri.fsPath, text, token, ...(steps && { steps }), ...(fresh && { fresh }) },
+          { path: document.uri.fsPath, text, token, observables, ...(steps && { steps }), ...(fresh && { fresh }) },
           {
             signal: AbortSignal.any([signal, controller.signal]),
             onProgress: ({ done, total, label: own }) => onProgress({ done, total, label: label(own) }),

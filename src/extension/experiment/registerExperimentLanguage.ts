@@ -1,4 +1,5 @@
 import * as vscode from 'vscode';
+import type { EnginePort } from '../engineClient.ts';
 import type { ModelDirectory } from '../modelDirectory.ts';
 import { ExperimentDiagnostics } from './experimentDiagnostics.ts';
 import { type ExperimentDocuments, experimentSelector } from './experimentDocuments.ts';
@@ -13,11 +14,12 @@ export function registerExperimentLanguage(
   results: StepResults,
   runs: ExperimentRuns,
   models: ModelDirectory,
+  engine: EnginePort,
 ): vscode.Disposable {
   const { languages } = vscode;
   const lens = new ExperimentCodeLens(documents, runs);
-  const diagnostics = new ExperimentDiagnostics(documents, runs, models);
-  const help = new ExperimentHelp(documents, results, models);
+  const diagnostics = new ExperimentDiagnostics(documents, runs, models, engine);
+  const help = new ExperimentHelp(documents, results, models, engine);
   const fixes = { providedCodeActionKinds: ExperimentDiagnostics.kinds };
   return vscode.Disposable.from(
     lens,
@@ -26,6 +28,6 @@ export function registerExperimentLanguage(
     languages.registerInlayHintsProvider(experimentSelector, diagnostics),
     languages.registerCodeActionsProvider(experimentSelector, diagnostics, fixes),
     languages.registerHoverProvider(experimentSelector, help),
-    languages.registerCompletionItemProvider(experimentSelector, help, ':', ' ', '{', '[', ','),
+    languages.registerCompletionItemProvider(experimentSelector, help, ':', ' ', '{', '[', ',', '"'),
   );
 }

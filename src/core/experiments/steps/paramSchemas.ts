@@ -1,3 +1,5 @@
+import { observableFormat } from '../../tasks/experiment/observableRefs.ts';
+
 type Schema = Readonly<Record<string, unknown>>;
 
 const texts: Schema = { type: 'array', items: { type: 'string' } };
@@ -26,6 +28,8 @@ export const paramSchemas = {
       'What the columns are: positions, or roles of the data. Default: positions where all rows have their roles at the same ones.',
   },
   observable: {
+    // Found by the editor, which completes and checks what is written there.
+    format: observableFormat,
     description:
       'A weighted sum of logits: a name of observables:, or tokens and weights, as { " she": 1, " he": -1 }.',
     oneOf: [{ type: 'string' }, { type: 'object', minProperties: 1, additionalProperties: { type: 'number' } }],

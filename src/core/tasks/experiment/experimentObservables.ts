@@ -1,12 +1,11 @@
 import { isMap, isScalar, type Node } from 'yaml';
 import type { ObservableSpec } from '../../../shared/engineProtocol.ts';
 import { observableName } from '../namedObservables.ts';
-import type { NamedObservable } from './experimentTypes.ts';
+import type { NamedObservable, WeightedWord } from './experimentTypes.ts';
 import { scalarText, type YamlReader } from './experimentYaml.ts';
 
-type Word = NamedObservable['words'][number];
-
-function readWord(reader: YamlReader, key: Node | null, value: Node | null): Word | undefined {
+/** One token and its weight; undefined, and reported, where they are wrong. */
+export function readWord(reader: YamlReader, key: Node | null, value: Node | null): WeightedWord | undefined {
   const text = isScalar(key) ? scalarText(key) : '';
   if (text === '') {
     reader.report(reader.rangeOf(key), 'wrong-type', 'Each key of an observable is the text of one token, as " she".');

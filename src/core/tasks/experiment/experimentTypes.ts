@@ -81,7 +81,23 @@ export interface NamedObservable {
   readonly name: string;
   readonly spec: ObservableSpec;
   /** Its tokens at their places. */
-  readonly words: readonly (Located<string> & { readonly weight: number })[];
+  readonly words: readonly WeightedWord[];
+  readonly start: number;
+  readonly end: number;
+  /** It is not written in the file: the settings have it, or whoever runs the file. */
+  readonly shared?: boolean;
+}
+
+/** A token of an observable and its weight, where they are written. */
+export interface WeightedWord extends Located<string> {
+  readonly weight: number;
+}
+
+/** An observable in a step's parameters: a name, or tokens and weights. */
+export interface ObservableRef {
+  readonly name: string | null;
+  /** Empty where a name is written. */
+  readonly words: readonly WeightedWord[];
   readonly start: number;
   readonly end: number;
 }
@@ -93,6 +109,8 @@ export interface ExperimentFile {
   readonly seed: number;
   readonly metric: MetricSpec;
   readonly observables: readonly NamedObservable[];
+  /** Where the steps' parameters name observables. */
+  readonly observableRefs: readonly ObservableRef[];
   readonly steps: readonly ExperimentStep[];
   readonly expect: readonly Expectation[];
   readonly problems: readonly ExperimentProblem[];

@@ -1,0 +1,56 @@
+import { describe, expect, it } from 'vitest';
+import type { ParamsSchema } from '../../../src/core/experiments/stepKind.ts';
+import { paramSchemas } from '../../../src/core/experiments/steps/paramSchemas.ts';
+import { ExperimentParser } from '../../../src/core/tasks/experiment/experimentFile.ts';
+import { withSharedObservables } from '../../../src/core/tasks/experiment/observableRefs.ts';
+import { readNamedObservables } from '../../../src/core/tasks/namedObservables.ts';
+import { ExperimentTerms } from '../../../src/extension/experiment/experimentTerms.ts';
+import { FakeEngine } from './fakeEngine.ts';
+
+const params: ParamsSchema = {
+  type: 'object',
+  description: 'A toy.',
+  additionalProperties: false,
+  properties: { observable: paramSchemas.observable },
+};
+const parser = new ExperimentParser([{ name: 'toy', params }]);
+const named = readNamedObservables({ party: { ' Democrat': 1, Republican: -1 }, broken: {} });
+
+async function problemsOf(params: string, model: string | null = 'm', engine = new FakeEngine()) {
+  const text = `model: m\ndata: d.jsonl\nobservables:\n  gender: { " she": 1, he: -1 }\nsteps:\n  - run: toy\n    with: ${params}\n`;
+  const file = withSharedObservables(parser.parse(text), named.specs);
+  const problems = await new ExperimentTerms(engine).problemsOf(file, model, named);
+  return problems.map(({ code, start, end, fix }) => [code, text.slice(start, end), fix?.newText]);
+}
+
+// The fake engine's tokens begin with a space.
+const own = ['token-splits', 'he', '" he"'];
+
+describe('observables of an experiment', () => {
+  it('are checked in the tokens of its model, where they are written', async () => {
+    expect(await problemsOf('{ observable: gender }')).toEqual([own]);
+    expect(await problemsOf('{ observable: { " a": 1, b: 2 } }')).toEqual([own, ['token-splits', 'b', '" b"']]);
+  });
+
+  it('that the settings have are checked where they are named, without a fix that would replace the name', async () => {
+    expect(await problemsOf('{ observable: party }')).toEqual([own, ['token-splits', 'party', undefined]]);
+    expect(await problemsOf('{ observable: broken }')).toEqual([['unknown-observable', 'broken', undefined], own]);
+  });
+
+  it('that nobody knows are underlined, with the nearest name; also without a model', async () => {
+    expect(await problemsOf('{ observable: gendre }', null)).toEqual([['unknown-observable', 'gendre', 'gender']]);
+    expect(await problemsOf('{ observable: xyz }', null)).toEqual([['unknown-observable', 'xyz', undefined]]);
+  });
+
+  it('are asked for once', async () => {
+    const engine = new FakeEngine();
+    const terms = new ExperimentTerms(engine);
+    const file = parser.parse('model: m\ndata: d\nobservables: { g: { " a": 1 } }\nsteps: [toy]\n');
+    await terms.problemsOf(file, 'm', named);
+    await terms.problemsOf(file, 'm', named);
+    expect(engine.asked.length).toBe(1);
+    terms.clear();
+    await terms.problemsOf(file, 'm', named);
+    expect(engine.asked.length).toBe(2);
+  });
+});
