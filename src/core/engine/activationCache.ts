@@ -21,6 +21,8 @@ export interface PromptActivations {
   /** resid_post of the last layer, `[pos, d_model]`. */
   readonly final: Float32Array;
   readonly readouts: Map<number, PositionReadout>;
+  /** resid_mid of the layers that somebody asked for, `[pos, d_model]`. */
+  readonly mids: Map<number, Float32Array>;
 }
 
 const READOUT_HOOKS = ['attn.hook_pattern', 'attn.hook_z', 'hook_mlp_out'] as const;
@@ -37,6 +39,7 @@ function bytesOf(prompt: PromptActivations): number {
     prompt.final,
     ...(prompt.residuals ?? []),
     ...prompt.keysValues.flatMap((kv) => [kv.keys, kv.values]),
+    ...prompt.mids.values(),
   ];
   for (const { z, pattern, mlpOut } of prompt.readouts.values()) arrays.push(...z, ...pattern, ...mlpOut);
   return arrays.reduce((sum, array) => sum + array.byteLength, 0);
@@ -98,6 +101,25 @@ export class ActivationCache {
     return (await this.runner.run([prompt.tokens], { toLayer: layer, ...context })).residual.data;
   }
 
+  /**
+   * resid_mid of a layer at every position, `[pos, d_model]`; resid_pre where attention and MLP are parallel. One run of that block,
+   * once for each prompt that is kept.
+   */
+  async residualMid(prompt: PromptActivations, layer: number, context: RunContext): Promise<Float32Array> {
+    const { config } = this.runner;
+    if (config.parallelResidual) return this.residualBefore(prompt, layer, context);
+    const known = prompt.mids.get(layer);
+    if (known !== undefined) return known;
+    const name = `blocks.${layer}.hook_resid_mid`;
+    const data = await this.residualBefore(prompt, layer, context);
+    const residual = { dims: [1, prompt.tokens.length, config.dModel], data };
+    const range = { fromLayer: layer, toLayer: layer + 1, residual };
+    const { activations } = await this.runner.run([prompt.tokens], { ...context, ...range, hooks: [name] });
+    const mid = activations.get(name)?.data ?? new Float32Array(0);
+    prompt.mids.set(layer, mid);
+    return mid;
+  }
+
   private layers(): number[] {
     return Array.from({ length: this.runner.config.nLayers }, (_, layer) => layer);
   }
@@ -129,7 +151,14 @@ export class ActivationCache {
     if (count === 0 && entry !== null && past !== null) {
       // A shorter beginning of a known prompt: nothing to compute.
       const residuals = keepResiduals ? (entry.residuals?.map((x) => before(x).slice()) ?? null) : null;
-      return { tokens, keysValues: past, residuals, final: before(entry.final).slice(), readouts: new Map() };
+      return {
+        tokens,
+        keysValues: past,
+        residuals,
+        final: before(entry.final).slice(),
+        readouts: new Map(),
+        mids: new Map(),
+      };
     }
     const x = await this.embed(tokens.subarray(shared), shared);
     const result = await blocks.forward({
@@ -148,6 +177,7 @@ export class ActivationCache {
         : null,
       final: concatenate([before(entry?.final), result.x]),
       readouts: new Map<number, PositionReadout>(),
+      mids: new Map<number, Float32Array>(),
     };
     if (position >= shared) prompt.readouts.set(position, this.readout(result.reads, position, tokens.length));
     return prompt;

@@ -2,7 +2,7 @@ import type { ModelConfig } from '../models/modelConfig.ts';
 import type { NormWeights } from '../models/modelWeights.ts';
 import type { WeightFiles } from './weightFiles.ts';
 
-/** The final LayerNorm or RMSNorm, in float64: a few rows at a time, so a graph would gain nothing. */
+/** The final LayerNorm or RMSNorm (or one of a block, by itself), in float64: a few rows at a time, so a graph would gain nothing. */
 export class FinalNorm {
   private constructor(
     private readonly norm: ModelConfig['norm'],
@@ -25,6 +25,18 @@ export class FinalNorm {
     let sum = 0;
     for (let i = 0; i < row.length; i += 1) sum += row[i];
     return sum / row.length;
+  }
+
+  /** The row less its mean; for RMSNorm the row itself. */
+  centred(row: Float64Array): Float64Array {
+    const mean = this.mean(row);
+    return row.map((value) => value - mean);
+  }
+
+  /** One row through the norm, in float64 throughout. */
+  normed(row: Float64Array): Float64Array {
+    const scale = this.scale(row);
+    return this.centred(row).map((value, i) => (value / scale) * this.gain[i] + (this.bias?.[i] ?? 0));
   }
 
   /** `ln_final.hook_scale` of one row: √(variance + eps), or √(mean square + eps) for RMSNorm. */

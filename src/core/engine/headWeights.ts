@@ -109,6 +109,20 @@ export class HeadWeights {
   }
 
   /**
+   * A direction d at what a head writes, taken back to its normed input x for attention 1: d · out = vector · x + offset, the
+   * offset from b_V. W_V (W_O d); two products of d_model × d_head. `[d_model]`
+   */
+  pullBack(head: number, direction: ArrayLike<number>): { readonly vector: Float64Array; readonly offset: number } {
+    const read = this.readBy(head, direction);
+    const { rows, width, data } = this.valueMap(head);
+    const vector = new Float64Array(rows);
+    for (let i = 0; i < rows; i += 1) for (let e = 0; e < width; e += 1) vector[i] += data[i * width + e] * read[e];
+    const first = this.values.outputOf(this.keyHeadOf(head));
+    const offset = read.reduce((sum, value, e) => sum + value * (this.valueBias?.[first + e] ?? 0), 0);
+    return { vector, offset };
+  }
+
+  /**
    * What a head writes when it attends to residual streams `x` `[n, d_model]` alone, without any bias: the layer's norm
    * without its bias, W_V, W_O. `scaled`: with the norm's scale of each row, else with scale 1, so that it is linear in x.
    */
