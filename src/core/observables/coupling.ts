@@ -117,8 +117,8 @@ export function fittedLine(moments: CoMoments, x: number, y: number): FittedLine
 export interface FeatureMoments {
   /** Each feature at its own hook: `[feature][feature]`. */
   readonly own: CoMoments;
-  /** Row feature against every vector read at the row feature's hook: `[feature][feature]`. */
-  readonly atRow: CoMoments;
+  /** C_S of a column for a row; null where the row's score does not vary. */
+  readonly covariance: (row: number, column: number) => number | null;
 }
 
 /**
@@ -132,7 +132,7 @@ export function couplingEntries(
   return features.map(({ vector: first }, row) =>
     features.map(({ vector: second }, column) => {
       const coupled = coupling(first, second);
-      const covariance = moments === null ? null : (fittedLine(moments.atRow, row, column)?.slope ?? null);
+      const covariance = moments?.covariance(row, column) ?? null;
       const line = moments === null ? null : fittedLine(moments.own, row, column);
       return {
         coupling: coupled,
