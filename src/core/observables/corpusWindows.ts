@@ -19,7 +19,7 @@ export interface ShareWindows {
 }
 
 /** Longest window, as in the authors' runs. */
-export const WINDOW = 128;
+const WINDOW = 128;
 
 /** @param ids of text, without BOS */
 function windowsOf(ids: readonly number[], bos: readonly number[], length: number): readonly CorpusWindow[] {
