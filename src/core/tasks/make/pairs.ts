@@ -27,14 +27,6 @@ function filled(template: string, filler: string, tokenizer: Tokenizer): Filled 
   return last === undefined || last.end !== end || crossing ? null : { text, place, tokens: tokens.length };
 }
 
-/** Why two filled templates are no row, or null. */
-function faultOf(one: Filled | null, other: Filled | null, sides: PairsFile['sides']): string | null {
-  if (one === null || other === null) return 'what fills the place shares a token with what is around it';
-  const [a, b] = [one.place.length, other.place.length];
-  if (a !== b) return `${sides[0]} is ${count(a)} tokens, ${sides[1]} ${count(b)}`;
-  return one.tokens === other.tokens ? null : 'the two prompts are of unlike length';
-}
-
 /** A list in random order. */
 function shuffled<T>(list: readonly T[], below: (n: number) => number): T[] {
   const result = [...list];
@@ -45,18 +37,67 @@ function shuffled<T>(list: readonly T[], below: (n: number) => number): T[] {
   return result;
 }
 
-/** Every template with every filler of the longer side once, the other side's in turn; the templates take turns. */
-function* pairsOf({ templates, fill }: PairsFile, seed: number): Generator<readonly [string, string, string]> {
-  const random = seededRandom(seed);
-  const [one, other] = fill.map((list) => shuffled(list, (n) => random.below(n)));
-  for (let i = 0; i < Math.max(one.length, other.length); i += 1) {
-    for (const template of templates) yield [template, one[i % one.length], other[i % other.length]];
+const SHARED = 'what fills the place shares a token with what is around it';
+
+/** The fillers of one side in a template, by how many tokens they are there and in all. */
+function bySize(
+  template: string,
+  fillers: readonly string[],
+  tokenizer: Tokenizer,
+): { readonly sizes: ReadonlyMap<string, readonly Filled[]>; readonly shared: number } {
+  const found = fillers.map((filler) => filled(template, filler, tokenizer)).filter((one) => one !== null);
+  const sizes = new Map<string, Filled[]>();
+  for (const one of found) {
+    const size = `${one.place.length}/${one.tokens}`;
+    sizes.set(size, [...(sizes.get(size) ?? []), one]);
   }
+  return { sizes, shared: fillers.length - found.length };
+}
+
+/** Pairs of like token counts in one template: every filler of the longer side once, the other side's in turn. */
+function pairsIn(
+  template: string,
+  { fill, sides }: PairsFile,
+  tokenizer: Tokenizer,
+  refused: Record<string, number>,
+): readonly (readonly [Filled, Filled])[] {
+  const [one, other] = fill.map((fillers) => bySize(template, fillers, tokenizer));
+  const refuse = (reason: string, times: number) => {
+    if (times > 0) refused[reason] = (refused[reason] ?? 0) + times;
+  };
+  refuse(SHARED, one.shared + other.shared);
+  const pairs: (readonly [Filled, Filled])[] = [];
+  for (const size of new Set([...one.sizes.keys(), ...other.sizes.keys()])) {
+    const [a, b] = [one.sizes.get(size) ?? [], other.sizes.get(size) ?? []];
+    if (a.length === 0) refuse(`no ${sides[0]} of as many tokens`, b.length);
+    else if (b.length === 0) refuse(`no ${sides[1]} of as many tokens`, a.length);
+    else for (let i = 0; i < Math.max(a.length, b.length); i += 1) pairs.push([a[i % a.length], b[i % b.length]]);
+  }
+  return pairs;
+}
+
+/** The pairs of all templates, which take turns. */
+function pairsOf(
+  file: PairsFile,
+  tokenizer: Tokenizer,
+  seed: number,
+  refused: Record<string, number>,
+): readonly (readonly [template: number, clean: Filled, corrupted: Filled])[] {
+  const random = seededRandom(seed);
+  const [one, other] = file.fill.map((list) => shuffled(list, (n) => random.below(n)));
+  const lists = file.templates.map((template) => {
+    const pairs = pairsIn(template, { ...file, fill: [one, other] }, tokenizer, refused);
+    return shuffled(pairs, (n) => random.below(n));
+  });
+  const longest = Math.max(...lists.map(({ length }) => length));
+  return Array.from({ length: longest }, (_, i) =>
+    lists.flatMap((pairs, template) => (i < pairs.length ? [[template, ...pairs[i]] as const] : [])),
+  ).flat();
 }
 
 /**
- * Pairs of prompts from templates with one place to fill: `clean` is filled from the first side, `corrupted` from the second, with
- * as many tokens. The role of the file is the last token filled, `start` the first where that is another, `END` the last of the
+ * Pairs of prompts from templates with one place to fill: `clean` is filled from the first side, `corrupted` from the second with
+ * something of as many tokens. Fillers without such a partner are refused. The role of the file is the last token filled, `start` the first where that is another, `END` the last of the
  * prompt. Answers are the side's token against the other's. No forward passes.
  * @throws MechanistError `bad-input` when no pair is good, with the reasons
  */
@@ -64,21 +105,14 @@ export function makePairs(tokenizer: Tokenizer, file: PairsFile, { rows: wanted,
   const rows: DatasetRow[] = [];
   const refused: Record<string, number> = {};
   const { sides, answers, role } = file;
-  for (const [template, first, second] of pairsOf(file, seed)) {
-    if (rows.length >= wanted) break;
-    const [clean, corrupted] = [first, second].map((filler) => filled(template, filler, tokenizer));
-    const fault = faultOf(clean, corrupted, sides);
-    if (fault !== null || clean === null || corrupted === null) {
-      if (fault !== null) refused[fault] = (refused[fault] ?? 0) + 1;
-      continue;
-    }
+  for (const [template, clean, corrupted] of pairsOf(file, tokenizer, seed, refused).slice(0, wanted)) {
     const { place } = clean;
     const [start, last] = [place[0], place[place.length - 1]];
     rows.push({
       ...{ id: String(rows.length + 1), clean: clean.text, corrupted: corrupted.text },
       roles: { ...(start < last && { start: [start] }), [role]: [last], END: [-1] },
       answers: answers === null ? [] : [{ name: 'answer', pos: -1, token: answers[0], foils: [answers[1]] }],
-      tags: [`template ${file.templates.indexOf(template) + 1}`],
+      tags: [`template ${template + 1}`],
     });
   }
   if (rows.length === 0) {
