@@ -31,7 +31,7 @@ export interface CorpusDocument {
 }
 
 /** Tokens of a share: about what a small model reads in a second. */
-const SHARE_TOKENS = 8192;
+const SHARE_TOKENS = 4096;
 /** Tokens are seldom shorter than this, in bytes. */
 const TOKEN_BYTES = 3;
 /** Longest line, in bytes. */

@@ -17,10 +17,10 @@ export interface SampledToken extends TokenInContext {
 }
 
 /** Tokens on either side, as in the authors' tables. */
-const CONTEXT = 18;
+export const CONTEXT = 18;
 
 /** The token of a row of scored windows, in context. */
-function tokenOfRow({ windows }: ScoredWindows, row: number): TokenInContext {
+export function tokenOfRow({ windows }: ScoredWindows, row: number): TokenInContext {
   const [{ ids, first }] = windows;
   const kept = ids.length - first;
   const window = windows[Math.floor(row / kept)].ids;

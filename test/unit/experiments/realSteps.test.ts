@@ -48,6 +48,8 @@ const withs: Readonly<Record<string, string>> = {
   'discover-eap-ig': '{ corruption: all, edges: 20, steps: 2 }',
   'discover-acdc': '{ ablation: { kind: resample, corruption: all }, threshold: 0.05, maxPasses: 10 }',
   'discover-greedy': '{ ablation: { kind: mean } }',
+  'top-tokens':
+    '{ features: [{ observable: { a: 1, b: -1 }, path: L2.H1@3 <= L1.H0@2 }], corpus: texts.txt, tokens: 8200, corruption: all }',
 };
 
 const searches = ['discover-acdc', 'discover-greedy'];
@@ -68,6 +70,7 @@ describe.each(stepKinds.map(({ name }) => name))('%s in an experiment', (name) =
     engine = await load(join(REFERENCE, 'models', 'gpt2'), cache);
     place = new ResultsPlace(stepKinds);
     writeFileSync(join(place.folder, 'two.circuit.json'), circuitToText(circuit));
+    writeFileSync(join(place.folder, 'texts.txt'), 'One text of a corpus, and another.\n\n'.repeat(700));
   });
   afterAll(async () => {
     await engine.close();
