@@ -24,7 +24,7 @@ interface Fill {
 }
 
 /** Pairs of prompts of small-world: the clean one expects `she`, its partner `he`. Roles `name` and `end`. */
-export function pairTask(
+function pairTask(
   engine: AnalysisEngine,
   { templates = TEMPLATES, female, male }: Fill,
   more: readonly TaskItem[] = [],

@@ -8,7 +8,7 @@ import { joinSamples, randomOfShare, TokenSample } from '../../../src/core/obser
 import { joinTails, TailsOfFeatures, type TokenTails } from '../../../src/core/observables/tokenTails.ts';
 import type { TablePicture } from '../../../src/shared/figures.ts';
 import { seededRandom } from '../../../src/shared/statistics.ts';
-import { FEMALE, jobPairs, MALE } from '../../support/genderPairs.ts';
+import { FEMALE, jobPairs, MALE, namePairs } from '../../support/genderPairs.ts';
 import { runStep, stepContext } from '../../support/steps.ts';
 import { load, SMALL_WORLD } from '../reference/referenceFigures.ts';
 
@@ -108,7 +108,7 @@ describe('top-tokens on small-world', () => {
 
   it('refuses a missing corpus before anything is run', () => {
     const file = (name: string) => ({ path: join(folder, name), hash: name });
-    const context = stepContext(engine, jobPairs(engine), { file });
+    const context = stepContext(engine, namePairs(engine, 1), { file });
     const features = [{ observable: { ' she': 1 }, path: 'L0.H2' }];
     expect(() => topTokens.cells(context, { features, corpus: 'none.txt' })).toThrow(/none\.txt cannot be read/);
   });
