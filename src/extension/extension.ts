@@ -14,6 +14,7 @@ import type { GridPanel } from './grid/gridPanel.ts';
 import { GridPanels } from './grid/gridPanels.ts';
 import { ResultEditor } from './grid/resultEditor.ts';
 import { ModelDirectory } from './modelDirectory.ts';
+import type { PromptSession } from './promptLanguage/promptSession.ts';
 import { PromptSessions } from './promptLanguage/promptSessions.ts';
 import { registerPromptLanguage } from './promptLanguage/registerPromptLanguage.ts';
 import type { FiguresPanel } from './results/figuresPanel.ts';
@@ -32,8 +33,20 @@ export interface MechanistApi {
   figuresPanels(): readonly Pick<FiguresPanel, 'state' | 'receive'>[];
   /** Circuit editors that are open. */
   circuitPanels(): readonly Pick<CircuitPanel, 'model' | 'receive' | 'document'>[];
+  /** The tints of a prompt file: tokens in document offsets with their values, and the end of their scale in logits. */
+  promptTints(document: vscode.TextDocument): Pick<PromptSession, 'shown' | 'scaleMax'> | undefined;
   /** Editors of datasets: what they show, and what their pages may ask. */
   datasetPanels(): readonly Pick<DatasetPanel, 'state' | 'receive'>[];
+}
+
+/** Starts the engine anew when a setting that it is started with has changed. */
+function restartWhenConfigured(engine: EngineClient, models: ModelDirectory): vscode.Disposable {
+  return vscode.workspace.onDidChangeConfiguration((event) => {
+    const needsNewEngine = ['mechanist.engine', 'mechanist.cacheFolder'];
+    if (!needsNewEngine.some((id) => event.affectsConfiguration(id))) return;
+    engine.restart();
+    models.refresh();
+  });
 }
 
 /** Builds, registers and hands over for disposal; no logic of its own. */
@@ -89,12 +102,7 @@ export function activate(context: vscode.ExtensionContext): MechanistApi {
       messages,
       experiments: { documents, results, runs },
     }),
-    vscode.workspace.onDidChangeConfiguration((event) => {
-      const needsNewEngine = ['mechanist.engine', 'mechanist.cacheFolder'];
-      if (!needsNewEngine.some((id) => event.affectsConfiguration(id))) return;
-      engine.restart();
-      models.refresh();
-    }),
+    restartWhenConfigured(engine, models),
   );
   return {
     enginePid: () => engine.pid,
@@ -102,5 +110,6 @@ export function activate(context: vscode.ExtensionContext): MechanistApi {
     figuresPanels: () => [...openFigures],
     circuitPanels: () => [...openCircuits],
     datasetPanels: () => [...openDatasets],
+    promptTints: (document) => sessions.get(document),
   };
 }

@@ -86,6 +86,14 @@ export interface SteerTarget extends PromptTarget {
   readonly factors?: readonly number[];
 }
 
+/** What a study of an observable is started with. What is left out is asked. */
+export interface StudyTarget extends PromptTarget {
+  /** Names of the analyses. */
+  readonly analyses?: readonly string[];
+  /** Of the files: `NAME.jsonl`, `NAME.experiment.yaml`. */
+  readonly name?: string;
+}
+
 /** Command id → what it is given; undefined where it acts on the active editor when called from the palette. */
 export interface Commands {
   'mechanist.tracePrompt': PromptTarget | undefined;
@@ -94,6 +102,7 @@ export interface Commands {
   'mechanist.patchPaths': PathPatchTarget | undefined;
   'mechanist.runExperiment': ExperimentTarget | undefined;
   'mechanist.steer': SteerTarget | undefined;
+  'mechanist.studyObservable': StudyTarget | undefined;
   'mechanist.changeObservable': PromptTarget | undefined;
   'mechanist.changeMethod': PromptTarget | undefined;
   'mechanist.addModel': undefined;
@@ -116,6 +125,7 @@ export const commandTitles: Readonly<Record<CommandId, string>> = {
   'mechanist.patchPaths': 'Patch Paths',
   'mechanist.runExperiment': 'Run Experiment',
   'mechanist.steer': 'Steer',
+  'mechanist.studyObservable': 'Study Observable',
   'mechanist.changeObservable': 'Change Observable',
   'mechanist.changeMethod': 'Change Method',
   'mechanist.addModel': 'Add Model',

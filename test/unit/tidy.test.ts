@@ -31,6 +31,13 @@ function ownFiles(): string[] {
     .filter((name) => existsSync(join(root, name)));
 }
 
+/** Commands that the palette never shows: links and lenses run them. */
+function hiddenCommands(): ReadonlySet<string> {
+  const items: readonly { readonly command: string; readonly when: string }[] =
+    manifest.contributes.menus.commandPalette;
+  return new Set(items.filter(({ when }) => when === 'false').map(({ command }) => command));
+}
+
 describe('package.json, the code and the README name the same things', () => {
   it('has one command for each in contributions.ts, under the same title', () => {
     const declared = Object.fromEntries(
@@ -58,11 +65,7 @@ describe('package.json, the code and the README name the same things', () => {
 
   it('lists every command of the palette and every setting in the README', () => {
     const readme = read('README.md');
-    const hidden = new Set(
-      manifest.contributes.menus.commandPalette
-        .filter((item: { when: string }) => item.when === 'false')
-        .map((item: { command: string }) => item.command),
-    );
+    const hidden = hiddenCommands();
     const wanted = [
       ...Object.entries(commandTitles).flatMap(([id, title]) => (hidden.has(id) ? [] : [`Mechanist: ${title}`])),
       ...Object.keys(settingDefaults).map((id) => `mechanist.${id}`),
@@ -70,8 +73,9 @@ describe('package.json, the code and the README name the same things', () => {
     expect(wanted.filter((text) => !readme.includes(text))).toEqual([]);
   });
 
-  it('keeps the number of commands and settings small', () => {
-    expect(Object.keys(commandTitles).length).toBeLessThanOrEqual(15);
+  it('keeps the number of commands that the palette shows, and of settings, small', () => {
+    const hidden = hiddenCommands();
+    expect(Object.keys(commandTitles).filter((id) => !hidden.has(id)).length).toBeLessThanOrEqual(15);
     expect(Object.keys(settingDefaults).length).toBeLessThanOrEqual(12);
   });
 

@@ -45,7 +45,8 @@ export function readNamedObservables(value: unknown): NamedObservables {
   const checked = entries.map(([name, spec]) => ({ name, spec, mistake: mistakeIn(name, spec) }));
   return {
     specs: Object.fromEntries(
-      checked.flatMap(({ name, spec, mistake }) => (mistake === null ? [[name, spec as ObservableSpec]] : [])),
+      // A plain copy: what an editor hands out may not be sent to another process.
+      checked.flatMap(({ name, spec, mistake }) => (mistake === null ? [[name, { ...(spec as ObservableSpec) }]] : [])),
     ),
     mistakes: Object.fromEntries(checked.flatMap(({ name, mistake }) => (mistake === null ? [] : [[name, mistake]]))),
   };

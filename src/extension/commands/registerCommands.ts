@@ -12,6 +12,7 @@ import { patch } from './patch.ts';
 import { patchPaths } from './patchPaths.ts';
 import { runExperiment } from './runExperiment.ts';
 import { steer } from './steer.ts';
+import { studyObservable } from './studyObservable.ts';
 import { tracePrompt } from './tracePrompt.ts';
 
 type Handler<K extends CommandId> = (context: CommandContext, argument: Commands[K]) => unknown;
@@ -23,6 +24,7 @@ const handlers: { readonly [K in CommandId]: Handler<K> } = {
   'mechanist.patchPaths': patchPaths,
   'mechanist.runExperiment': runExperiment,
   'mechanist.steer': steer,
+  'mechanist.studyObservable': studyObservable,
   'mechanist.changeObservable': changeObservable,
   'mechanist.changeMethod': changeMethod,
   'mechanist.addModel': addModel,

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import * as vscode from 'vscode';
 import { ExperimentParser } from '../../core/tasks/experiment/experimentFile.ts';
 import { vocabularyOf } from '../../core/tasks/experiment/experimentSchema.ts';
-import type { ExperimentFile } from '../../core/tasks/experiment/experimentTypes.ts';
+import type { ExperimentFile, StepVocabulary } from '../../core/tasks/experiment/experimentTypes.ts';
 import { withSharedObservables } from '../../core/tasks/experiment/observableRefs.ts';
 import { observablesSetting } from '../../core/tasks/namedObservables.ts';
 import { readPromptSettings } from '../settings.ts';
@@ -22,6 +22,7 @@ export type JsonSchema = Readonly<Record<string, unknown>>;
 export class ExperimentDocuments implements vscode.Disposable {
   /** `media/schemas/experiment.schema.json`: the analyses that there are, with their parameters. */
   readonly schema: JsonSchema;
+  readonly kinds: readonly StepVocabulary[];
   readonly #parser: ExperimentParser;
   #read = new WeakMap<vscode.TextDocument, { readonly version: number; readonly file: ExperimentFile }>();
   readonly #changed = new vscode.EventEmitter<vscode.TextDocument>();
@@ -32,7 +33,8 @@ export class ExperimentDocuments implements vscode.Disposable {
     this.schema = JSON.parse(
       readFileSync(join(extensionPath, 'media', 'schemas', 'experiment.schema.json'), 'utf8'),
     ) as JsonSchema;
-    this.#parser = new ExperimentParser(vocabularyOf(this.schema));
+    this.kinds = vocabularyOf(this.schema);
+    this.#parser = new ExperimentParser(this.kinds);
     this.#listening = [
       vscode.workspace.onDidChangeConfiguration((event) => this.#configured(event)),
       vscode.workspace.onDidOpenTextDocument((document) => this.#fire(document)),

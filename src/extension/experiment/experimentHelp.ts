@@ -7,7 +7,7 @@ import { observableFormat } from '../../core/tasks/experiment/observableRefs.ts'
 import type { EnginePort } from '../engineClient.ts';
 import type { ModelDirectory } from '../modelDirectory.ts';
 import { listingDetail } from '../promptLanguage/frontMatterHelp.ts';
-import { namedItems, tokenItems } from '../promptLanguage/tokenCompletion.ts';
+import { modelNamedIn, namedItems, tokenItems } from '../promptLanguage/tokenCompletion.ts';
 import { readPromptSettings } from '../settings.ts';
 import { DataNamesReader, filesBeside } from './dataNames.ts';
 import type { ExperimentDocuments } from './experimentDocuments.ts';
@@ -127,7 +127,7 @@ export class ExperimentHelp implements vscode.CompletionItemProvider, vscode.Hov
       ? [...namedItems(own, 'this file'), ...namedItems(readPromptSettings(document).observables.specs, 'settings')]
       : [];
     const folder = document.uri.scheme === 'file' ? dirname(document.uri.fsPath) : null;
-    const choice = await this.models.choose(file.model?.value ?? '', '', folder).catch(() => null);
+    const choice = await this.models.choose(modelNamedIn(document.getText()) ?? '', '', folder).catch(() => null);
     // A text in a parameter is a name; tokens stand in a map.
     if (choice?.kind !== 'use' || place.kind === 'value') return new vscode.CompletionList(names);
     const asked = { engine: this.engine, model: choice.ref };

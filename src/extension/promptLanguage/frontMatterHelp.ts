@@ -1,3 +1,4 @@
+import { dirname } from 'node:path';
 import * as vscode from 'vscode';
 import { type CursorPlace, placeAt } from '../../core/tasks/experiment/experimentCursor.ts';
 import { attributionMethods, type FrontMatterKey, frontMatterKeys } from '../../core/tasks/frontMatter.ts';
@@ -7,7 +8,7 @@ import type { AttributionMethod } from '../../shared/traceDocument.ts';
 import type { EnginePort } from '../engineClient.ts';
 import type { ModelDirectory } from '../modelDirectory.ts';
 import type { PromptSessions } from './promptSessions.ts';
-import { namedItems, tokenItems } from './tokenCompletion.ts';
+import { modelNamedIn, namedItems, tokenItems } from './tokenCompletion.ts';
 
 const keyDocs: Readonly<Record<FrontMatterKey, string>> = {
   model:
@@ -108,7 +109,7 @@ export class FrontMatterHelp implements vscode.CompletionItemProvider, vscode.Ho
     const first = new vscode.Position(1, 0);
     const yaml = document.getText(new vscode.Range(first, new vscode.Position(1 + lines.length, 0)));
     const place = placeAt(yaml, document.offsetAt(position) - document.offsetAt(first));
-    if (place?.path[0] === 'observable') return await this.#observables(document, position, place);
+    if (place?.path[0] === 'observable') return await this.#observables(document, position, place, yaml);
     const before = document.lineAt(position.line).text.slice(0, position.character);
     const key = /^(\w+):\s*/.exec(before)?.[1];
     if (key === 'model') return modelItems(await this.#models.list().catch(() => []));
@@ -124,11 +125,15 @@ export class FrontMatterHelp implements vscode.CompletionItemProvider, vscode.Ho
     document: vscode.TextDocument,
     position: vscode.Position,
     place: CursorPlace,
+    yaml: string,
   ): Promise<vscode.CompletionList> {
     const session = this.#sessions.get(document);
     if (!session || place.path.length > 1) return new vscode.CompletionList();
     const names = place.kind === 'value' ? namedItems(session.settings.observables.specs, 'settings') : [];
-    const { choice } = session;
+    const { settings } = session;
+    const folder = document.uri.scheme === 'file' ? dirname(document.uri.fsPath) : null;
+    const name = modelNamedIn(yaml) ?? settings.model;
+    const choice = await this.#models.choose(name, settings.fallbackModel, folder).catch(() => null);
     if (choice?.kind !== 'use') return new vscode.CompletionList(names);
     const states = session.file.prompts.map((_, i) => session.state(i));
     const traced = states.find((state) => state.kind === 'traced');

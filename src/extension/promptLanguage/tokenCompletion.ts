@@ -11,6 +11,14 @@ import type { EnginePort } from '../engineClient.ts';
 /** So many tokens are offered at once; typing on asks for others. */
 const MOST_TOKENS = 50;
 
+/** The model that a YAML text names, also while something else in it is broken. */
+export function modelNamedIn(yaml: string): string | undefined {
+  return /^model:[ \t]*(?:"([^"\n]+)"|'([^'\n]+)'|([^\s#"'][^\n#]*?))[ \t]*(?:#.*)?\r?$/m
+    .exec(yaml)
+    ?.slice(1)
+    .find(Boolean);
+}
+
 /** Where a token is being written: its text so far is replaced, the quote that an editor put behind it as well. */
 function placeOf(document: vscode.TextDocument, position: vscode.Position, word: string) {
   const line = document.lineAt(position.line).text;

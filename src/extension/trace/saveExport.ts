@@ -9,12 +9,15 @@ const formatNames: Readonly<Record<ExportFormat, string>> = {
   html: 'HTML report',
 };
 
-/** Writes a file so that nobody ever sees half of it: to a temporary name in the same folder, then renamed. */
-export async function writeAtomically(uri: vscode.Uri, data: Uint8Array): Promise<void> {
+/**
+ * Writes a file so that nobody ever sees half of it: to a temporary name in the same folder, then renamed.
+ * @param overwrite false: a file that is there already stays, and an error is thrown
+ */
+export async function writeAtomically(uri: vscode.Uri, data: Uint8Array, overwrite = true): Promise<void> {
   const temporary = uri.with({ path: `${uri.path}.${Date.now().toString(36)}.tmp` });
   try {
     await vscode.workspace.fs.writeFile(temporary, data);
-    await vscode.workspace.fs.rename(temporary, uri, { overwrite: true });
+    await vscode.workspace.fs.rename(temporary, uri, { overwrite });
   } catch (error) {
     await vscode.workspace.fs.delete(temporary).then(undefined, () => undefined);
     throw error;

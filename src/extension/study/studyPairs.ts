@@ -1,0 +1,98 @@
+import { MechanistError } from '../../shared/errors.ts';
+import { signedFixed } from '../../shared/format.ts';
+import { unlikeLengths } from '../grid/sweep.ts';
+
+/** One run of a pair: its tokens, and the observable there. */
+export interface StudyRun {
+  readonly text: string;
+  readonly tokens: readonly { readonly id: number; readonly text: string }[];
+  /** Logits. */
+  readonly value: number;
+}
+
+/** A prompt and its partner. */
+export interface StudyPair {
+  /** 1-based prompt of the file. */
+  readonly prompt: number;
+  readonly clean: StudyRun;
+  readonly corrupted: StudyRun;
+}
+
+/** What the observable scores: a right token, others as right, and those it is compared with. */
+export interface StudyAnswer {
+  readonly token: string;
+  readonly also: readonly string[];
+  readonly foils: readonly string[];
+}
+
+/** Role of the token in which a pair differs first. */
+export const differsRole = 'differs';
+/** Role of the token at which the observable is read. */
+export const endRole = 'end';
+
+/** The answer of an observable: its positive tokens against its negative ones. */
+export function studyAnswer(spec: Readonly<Record<string, number>>): StudyAnswer {
+  const tokens = Object.entries(spec);
+  const [token, ...also] = tokens.filter(([, weight]) => weight > 0).map(([text]) => text);
+  if (token === undefined) {
+    const message =
+      'The observable has no token with a positive weight, so there is no answer to score. Give one the weight 1.';
+    throw new MechanistError('bad-input', message);
+  }
+  return { token, also, foils: tokens.filter(([, weight]) => weight < 0).map(([text]) => text) };
+}
+
+function differsAt({ prompt, clean, corrupted }: StudyPair): number {
+  const texts = ({ tokens }: StudyRun) => tokens.map(({ text }) => text);
+  const unlike = unlikeLengths(texts(clean), texts(corrupted));
+  if (unlike !== null) {
+    const message = `Prompt ${prompt} and its corrupted prompt are no pair: ${unlike}. Both need as many tokens.`;
+    throw new MechanistError('bad-input', message);
+  }
+  const at = clean.tokens.findIndex(({ id }, i) => id !== corrupted.tokens[i]?.id);
+  if (at >= 0) return at;
+  throw new MechanistError(
+    'bad-input',
+    `Prompt ${prompt} and its corrupted prompt are the same. Change a word of one.`,
+  );
+}
+
+/** The pair with the side first that the observable calls positive. */
+function oriented(pair: StudyPair): StudyPair {
+  const swap = pair.clean.value < 0 && pair.corrupted.value > 0;
+  return swap ? { ...pair, clean: pair.corrupted, corrupted: pair.clean } : pair;
+}
+
+/** Pairs whose observable has one sign on both sides, in a sentence; null when every pair flips it. */
+export function unflipped(pairs: readonly StudyPair[]): string | null {
+  const same = pairs.filter(({ clean, corrupted }) => clean.value > 0 === corrupted.value > 0);
+  const [first] = same;
+  if (first === undefined) return null;
+  const values = `${signedFixed(first.clean.value)} and ${signedFixed(first.corrupted.value)} logits`;
+  return `The observable keeps its sign in ${same.length} of ${pairs.length} pairs (prompt ${first.prompt}: ${values}). Features at the boundary need a pair that flips it.`;
+}
+
+/**
+ * The pairs as a dataset: `clean` is the side that the observable calls positive; roles are the token in which a pair differs first
+ * and the one where the observable is read.
+ * @throws MechanistError `bad-input` for a pair of unlike token counts, with the place where they part, or of equal texts
+ */
+export function studyDataset(
+  pairs: readonly StudyPair[],
+  answer: StudyAnswer,
+  about: { readonly name: string; readonly model: string; readonly position: number },
+): string {
+  const { name, model, position } = about;
+  const { token, also, foils } = answer;
+  const rows = pairs.map((pair) => {
+    const { clean, corrupted } = oriented(pair);
+    return {
+      id: String(pair.prompt),
+      ...{ clean: clean.text, corrupted: corrupted.text },
+      roles: { [differsRole]: differsAt(pair), [endRole]: position },
+      answers: [{ token, pos: position, foils, ...(also.length > 0 && { also }) }],
+    };
+  });
+  const header = { dataset: { name, model, made: { by: 'Mechanist: Study Observable' } } };
+  return [header, ...rows].map((line) => `${JSON.stringify(line)}\n`).join('');
+}

@@ -1,0 +1,171 @@
+import { strict as assert } from 'node:assert';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, before, beforeEach, describe, it } from 'mocha';
+import * as vscode from 'vscode';
+import type { StudyTarget } from '../../../src/shared/contributions.ts';
+import type { FiguresDocument } from '../../../src/shared/figures.ts';
+import {
+  closeEditors,
+  diagnostic,
+  diagnostics,
+  extension,
+  lensTitles,
+  observableText,
+  openPrompt,
+  promptFile,
+  quickFixes,
+  replaceText,
+  smallWorld,
+  until,
+} from './support.ts';
+
+const settings = () => vscode.workspace.getConfiguration('mechanist');
+const name = async (value: object | undefined) =>
+  await settings().update('observables', value, vscode.ConfigurationTarget.Global);
+
+/** What is offered behind a text, with what would be inserted. */
+async function offered(document: vscode.TextDocument, after: string): Promise<Map<string, string>> {
+  const at = document.positionAt(document.getText().indexOf(after) + after.length);
+  const list = await vscode.commands.executeCommand<vscode.CompletionList>(
+    'vscode.executeCompletionItemProvider',
+    document.uri,
+    at,
+  );
+  return new Map(
+    list.items.map(({ label, insertText }) => [
+      typeof label === 'string' ? label : label.label,
+      typeof insertText === 'string' ? insertText : (insertText?.value ?? ''),
+    ]),
+  );
+}
+
+async function offers(document: vscode.TextDocument, after: string, label: string): Promise<string> {
+  return await until(`${label} after ${after}`, async () => (await offered(document, after)).get(label));
+}
+
+describe('observables', () => {
+  before(() => extension().activate());
+  after(() => name(undefined));
+  afterEach(async () => {
+    await closeEditors();
+    await name(undefined);
+  });
+
+  it('have names in the settings, which a prompt file takes and follows', async () => {
+    await name({ gender: { ' she': 1, ' he': -1 } });
+    const document = await openPrompt(promptFile('model: small-world\nobservable: gender', 'The nurse said that'));
+    const before = await observableText(document);
+    assert.match(before, /^␣she − ␣he = /);
+    assert.deepEqual(diagnostics(document), []);
+    await name({ gender: { ' he': 1, ' she': -1 } });
+    await until('the other sign', async () => {
+      const now = (await lensTitles(document)).find((title) => /^␣he − ␣she = /.test(title));
+      return now !== undefined;
+    });
+  });
+
+  it('that are misspelt are underlined, with the name that was meant', async () => {
+    await name({ gender: { ' she': 1, ' he': -1 } });
+    const document = await openPrompt(promptFile('model: small-world\nobservable: gendre', 'The nurse said that'));
+    const wrong = await diagnostic(document, 'unknown-observable');
+    assert.equal(document.getText(wrong.range), 'gendre');
+    const [fix] = await quickFixes(document, wrong.range);
+    assert.ok(fix?.edit);
+    await vscode.workspace.applyEdit(fix.edit);
+    await until('no mistake', () => diagnostics(document).length === 0);
+    await observableText(document);
+  });
+
+  it('change the tint as soon as they are changed', async () => {
+    const document = await openPrompt(promptFile(smallWorld, 'The nurse said that'));
+    const first = await observableText(document);
+    const values = () =>
+      extension()
+        .exports.promptTints(document)
+        ?.shown.flatMap(({ tokens }) => tokens.map(({ value }) => value)) ?? [];
+    const before = values();
+    assert.ok(before.length > 3);
+    await replaceText(document, '{ " she": 1, " he": -1 }', '{ " he": 1, " she": -1 }');
+    await until('another value', async () => (await observableText(document)) !== first);
+    const now = await until('other tints', () => {
+      const found = values();
+      return found.length === before.length && found.every((v, i) => v !== before[i]) && found;
+    });
+    now.forEach((value, i) => {
+      assert.ok(Math.abs(value + (before[i] ?? Number.NaN)) < 1e-5, `token ${i}: ${value} and ${before[i]}`);
+    });
+  });
+
+  it('offer the tokens of the model while they are written', async () => {
+    const document = await openPrompt(promptFile('model: small-world\nobservable: { "sh', 'The nurse said that'));
+    assert.equal(await offers(document, '{ "sh', '␣she'), '" she": 1');
+    await replaceText(document, '"sh', '" she": 1, " h": -1 }');
+    assert.equal(await offers(document, '1, " h', '␣he'), '" he"');
+    await name({ gender: { ' she': 1, ' he': -1 } });
+    await replaceText(document, '{ " she": 1, " h": -1 }', 'g');
+    assert.equal(await offers(document, 'observable: g', 'gender'), 'gender');
+  });
+});
+
+describe('observables of experiments', () => {
+  let folder: string;
+  before(() => extension().activate());
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'mechanist-observable-'));
+  });
+  afterEach(async () => {
+    await closeEditors();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  async function openFile(file: string, text: string): Promise<vscode.TextDocument> {
+    writeFileSync(join(folder, file), text);
+    const document = await vscode.workspace.openTextDocument(join(folder, file));
+    await vscode.window.showTextDocument(document);
+    return document;
+  }
+
+  it('are checked and completed in the tokens of the model', async () => {
+    const text =
+      'model: small-world\ndata: d.jsonl\nobservables:\n  gender: { nurse: 1, " he": -1 }\nsteps:\n  - baseline\n';
+    const document = await openFile('x.experiment.yaml', text);
+    const split = await diagnostic(document, 'token-splits');
+    assert.equal(document.getText(split.range), 'nurse');
+    const [fix] = await quickFixes(document, split.range);
+    assert.ok(fix?.edit);
+    await vscode.workspace.applyEdit(fix.edit);
+    await until('no mistake', () => diagnostics(document).length === 0);
+    assert.match(document.getText(), /\{ " nurse": 1, /);
+    await replaceText(document, '{ " nurse": 1', '{ "sh');
+    assert.equal(await offers(document, '{ "sh', '␣she'), '" she": 1');
+    await document.save();
+  });
+
+  it('are studied from the pairs of a prompt file: data, experiment, results; nothing is overwritten', async () => {
+    const pairs = `${smallWorld}\ncorrupted: ["The farmer said that", "The maid said that"]`;
+    const document = await openFile('jobs.prompt', promptFile(pairs, 'The nurse said that', 'The doctor said that'));
+    await observableText(document);
+    const target: StudyTarget = { uri: document.uri.toString(), prompt: 0, analyses: ['baseline', 'patch-heads'] };
+    await vscode.commands.executeCommand('mechanist.studyObservable', target);
+    const rows = readFileSync(join(folder, 'jobs.jsonl'), 'utf8').trim().split('\n').slice(1);
+    assert.deepEqual(
+      rows.map((row) => JSON.parse(row).roles),
+      [
+        { differs: 1, end: -1 },
+        { differs: 1, end: -1 },
+      ],
+    );
+    const figures = JSON.parse(
+      readFileSync(join(folder, 'jobs.results/patch-heads.mechanist.json'), 'utf8'),
+    ) as FiguresDocument;
+    assert.ok(figures.complete);
+    assert.ok(vscode.window.activeTextEditor?.document.fileName.endsWith('jobs.experiment.yaml'));
+    const before = readFileSync(join(folder, 'jobs.experiment.yaml'), 'utf8');
+    await vscode.commands.executeCommand('mechanist.studyObservable', { ...target, name: 'jobs' });
+    assert.equal(readFileSync(join(folder, 'jobs.experiment.yaml'), 'utf8'), before);
+    await vscode.commands.executeCommand('mechanist.studyObservable', { ...target, name: 'again' });
+    assert.ok(existsSync(join(folder, 'again.results/baseline.mechanist.json')));
+  });
+});

@@ -1,0 +1,99 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import type { ParamsSchema } from '../../../src/core/experiments/stepKind.ts';
+import { ExperimentParser } from '../../../src/core/tasks/experiment/experimentFile.ts';
+import { vocabularyOf } from '../../../src/core/tasks/experiment/experimentSchema.ts';
+import { loadTaskSet } from '../../../src/core/tasks/loadTaskSet.ts';
+import { type StudyPair, studyAnswer, studyDataset, unflipped } from '../../../src/extension/study/studyPairs.ts';
+import { possibleStudies, studyExperiment } from '../../../src/extension/study/studySteps.ts';
+import { listTokenizer } from '../../support/listTokenizer.ts';
+
+const tokenizer = listTokenizer(['The', ' nurse', ' king', ' said', ' old', ' she', ' he']);
+const run = (text: string, value: number) => ({ text, tokens: tokenizer.encode(text), value });
+const spec = { ' she': 1, ' he': -1 };
+const pairs: StudyPair[] = [
+  { prompt: 1, clean: run('The nurse said', 2), corrupted: run('The king said', -1) },
+  { prompt: 2, clean: run('The old king said', -1.5), corrupted: run('The old nurse said', 0.5) },
+];
+const about = { name: 'gender', model: 'm', position: -1 };
+const kinds = vocabularyOf(
+  JSON.parse(readFileSync(new URL('../../../media/schemas/experiment.schema.json', import.meta.url), 'utf8')),
+);
+
+describe('the dataset of a study', () => {
+  const text = studyDataset(pairs, studyAnswer(spec), about);
+
+  it('is read as it is: no row refused, the positive side clean, roles where the pair differs and at the end', async () => {
+    const set = await loadTaskSet({ name: 'd', lines: [text] }, tokenizer, 64, { seed: 0 });
+    expect([set.refused, set.problems, set.roles, set.corruptions]).toEqual([0, [], ['differs', 'end'], ['corrupted']]);
+    const rows = text
+      .trim()
+      .split('\n')
+      .slice(1)
+      .map((line) => JSON.parse(line));
+    expect(rows.map(({ clean, corrupted }) => [clean, corrupted])).toEqual([
+      ['The nurse said', 'The king said'],
+      ['The old nurse said', 'The old king said'],
+    ]);
+    expect(rows.map(({ roles }) => roles)).toEqual([
+      { differs: 1, end: -1 },
+      { differs: 2, end: -1 },
+    ]);
+    expect(rows[0].answers).toEqual([{ token: ' she', pos: -1, foils: [' he'] }]);
+  });
+
+  it('is refused for pairs of unlike token counts, with the place where they part, and for equal ones', () => {
+    const of = (clean: string, corrupted: string) => () =>
+      studyDataset([{ prompt: 3, clean: run(clean, 1), corrupted: run(corrupted, -1) }], studyAnswer(spec), about);
+    expect(of('The nurse said', 'The old king said')).toThrow(
+      'Prompt 3 and its corrupted prompt are no pair: 3 tokens against 4; they part at position 2: " nurse", " old". Both need as many tokens.',
+    );
+    expect(of('The nurse said', 'The nurse said')).toThrow(/are the same/);
+  });
+
+  it('says which pairs do not flip the sign', () => {
+    expect(unflipped(pairs)).toBeNull();
+    const same = { prompt: 3, clean: run('The nurse', 2), corrupted: run('The king', 1.25) };
+    expect(unflipped([...pairs, same])).toMatch(
+      /^The observable keeps its sign in 1 of 3 pairs \(prompt 3: \+2\.00 and \+1\.25 logits\)/,
+    );
+  });
+
+  it('needs a token with a positive weight; others are right, too', () => {
+    expect(() => studyAnswer({ ' he': -1 })).toThrow(/no token with a positive weight/);
+    expect(studyAnswer({ ' he': -1, ' she': 1, ' her': 0.5 })).toEqual({
+      ...{ token: ' she', also: [' her'], foils: [' he'] },
+    });
+  });
+});
+
+describe('the experiment of a study', () => {
+  const experiment = (compares = true) =>
+    studyExperiment(possibleStudies(kinds), kinds, {
+      ...{ model: 'smollm2-135m', data: 'my pairs.jsonl', observable: 'gender', spec },
+      ...{ from: 'pronouns.prompt', compares },
+    });
+
+  it('is without a mistake for every analysis that is offered', () => {
+    const file = new ExperimentParser(kinds).parse(experiment());
+    expect(file.problems).toEqual([]);
+    expect(file.data?.value.file).toBe('my pairs.jsonl');
+    expect(file.observables[0]).toMatchObject({ name: 'gender', spec });
+    expect(file.steps.map((step) => step.run)).toEqual(possibleStudies(kinds).map((study) => study.run));
+    expect(file.steps.length).toBeGreaterThan(2);
+  });
+
+  it('scores a lone token by its log-probability', () => {
+    expect(new ExperimentParser(kinds).parse(experiment(false)).metric).toEqual({ kind: 'log-prob' });
+  });
+
+  it('offers no analysis that is not there, or needs what a study cannot give', () => {
+    expect(possibleStudies([])).toEqual([]);
+    const params: ParamsSchema = {
+      ...{ type: 'object', description: '', additionalProperties: false },
+      ...{ properties: { file: { type: 'string' } }, required: ['file'] },
+    };
+    const needy = { name: 'baseline', params };
+    expect(possibleStudies([needy])).toEqual([]);
+  });
+});
