@@ -94,7 +94,29 @@ export interface TablePicture extends FigureBase {
   readonly rows: readonly (readonly (string | number | boolean | null)[])[];
 }
 
-export type Picture = MatrixPicture | BarPicture | CurvePicture | ScatterPicture | HistogramPicture | TablePicture;
+/** Heads and MLPs of a model and what flows between them; layers from the bottom up. Names as circuit files have them. */
+export interface GraphPicture extends FigureBase {
+  readonly type: 'graph';
+  readonly nLayers: number;
+  readonly nodes: readonly { readonly node: string; readonly role?: string; readonly effect?: number }[];
+  /** The strongest; empty: every node writes to the logits. */
+  readonly edges: readonly {
+    readonly from: string;
+    readonly to: string;
+    readonly channel: 'q' | 'k' | 'v' | 'mlp' | 'logits';
+    readonly effect?: number;
+  }[];
+  readonly unit: string;
+}
+
+export type Picture =
+  | MatrixPicture
+  | BarPicture
+  | CurvePicture
+  | ScatterPicture
+  | HistogramPicture
+  | TablePicture
+  | GraphPicture;
 
 /** A number that was expected, and what came. */
 export interface CheckedNumber {

@@ -82,6 +82,15 @@ const faults: Readonly<Record<Picture['type'], (picture: Fields) => string | nul
       ? null
       : `has not ${width} cells in each row`;
   },
+  graph: ({ nLayers, nodes, edges, unit }) => {
+    const effect = (value: Fields): boolean => value.effect === undefined || isMaybeNumber(value.effect);
+    const node = (value: unknown): boolean => isObject(value) && isText(value.node) && effect(value);
+    const edge = (value: unknown): boolean =>
+      isObject(value) && [value.from, value.to, value.channel].every(isText) && effect(value);
+    return typeof nLayers === 'number' && isText(unit) && every(nodes, node) && every(edges, edge)
+      ? null
+      : 'has no nodes, or no edges from node to node';
+  },
 };
 
 function checkPicture(value: unknown, at: number): void {

@@ -179,6 +179,40 @@ const table: Picture = {
   ],
 };
 
+function graph(options: FiguresFixture): Picture {
+  const { change = (value) => value } = options;
+  const nodes = Object.entries({
+    'L9.H6': 0.81,
+    'L9.H9': 0.6,
+    'MLP 8': -0.2,
+    'L8.H10': 0.5,
+    'L5.H5': 0.3,
+    'L3.H0': 0.2,
+  });
+  const edge = (from: string, to: string, channel: 'q' | 'k' | 'v' | 'mlp' | 'logits', effect: number) => ({
+    ...{ from, to, channel, effect: change(effect) },
+  });
+  return {
+    id: 'graph',
+    type: 'graph',
+    title: 'What is left of the model so far',
+    subtitle: 'Boxes: heads and MLPs by layer. Lines: edges that stay; width: how much the loss rises without them.',
+    nLayers: 12,
+    nodes: nodes.map(([node, effect]) => ({ node, effect: change(effect) })),
+    edges: [
+      edge('L9.H6', 'logits', 'logits', 0.81),
+      edge('L9.H9', 'logits', 'logits', 0.6),
+      edge('L8.H10', 'L9.H6', 'q', 0.4),
+      edge('L8.H10', 'MLP 8', 'mlp', -0.1),
+      edge('MLP 8', 'logits', 'logits', -0.2),
+      edge('L5.H5', 'L8.H10', 'v', 0.3),
+      edge('L3.H0', 'L5.H5', 'k', 0.2),
+      edge('emb', 'L3.H0', 'v', 0.15),
+    ],
+    unit: 'nats',
+  };
+}
+
 /** Every type of picture, checks that pass, fail and differ. */
 export function makeFigures(options: FiguresFixture = {}): FiguresDocument {
   const whole = (options.done ?? 1) >= 1;
@@ -202,6 +236,7 @@ export function makeFigures(options: FiguresFixture = {}): FiguresDocument {
       scatter(options),
       histogram(options),
       table,
+      graph(options),
     ],
     values: { 'L3.8.11': -2.72 },
     checks: [

@@ -54,7 +54,7 @@ export function prunedEdges(
 ): CircuitFile {
   const keep = keptAfter(effects, threshold);
   const kept = effects.includes(null) ? keep : pruneDeadEnds(graph, keep);
-  const known = Float64Array.from(effects, (effect) => effect ?? 0);
+  const known = Float64Array.from(effects, (effect) => effect ?? Number.NaN);
   return edgeCircuit(graph, kept, known, info);
 }
 

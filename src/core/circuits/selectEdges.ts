@@ -107,7 +107,7 @@ export function writerEffects(graph: EdgeGraph, effects: ArrayLike<number>, keep
 /**
  * A circuit of edges as a file: edges by strength, and the heads and MLPs that they connect, the strongest first. An edge into
  * a key-value head stands once for each query head of the circuit that reads it.
- * @param effects by edge, in units of the metric
+ * @param effects by edge, in units of the metric; NaN where it is not known
  */
 export function edgeCircuit(
   graph: EdgeGraph,
@@ -125,9 +125,12 @@ export function edgeCircuit(
   graph.each((edge, reader, writer) => {
     if (keep[edge] === 1) kept.push({ edge, reader, writer });
   });
-  kept.sort((a, b) => Math.abs(effects[b.edge]) - Math.abs(effects[a.edge]) || a.edge - b.edge);
+  const strength = (edge: number) => Math.abs(effects[edge]) || 0;
+  kept.sort((a, b) => strength(b.edge) - strength(a.edge) || a.edge - b.edge);
   const edges = kept.flatMap(({ edge, reader, writer }) =>
-    graph.describe(reader, writer, alive).map((named) => ({ ...named, effect: effects[edge] })),
+    graph
+      .describe(reader, writer, alive)
+      .map((named) => (Number.isNaN(effects[edge]) ? named : { ...named, effect: effects[edge] })),
   );
   return { schemaVersion: 1, kind: 'circuit', scope: 'edges', ...info, nodes, edges };
 }

@@ -19,7 +19,7 @@ export interface DrawingProps {
 }
 
 /** Colour and dashes of a signed line: sign is never colour alone. */
-function lineOf(
+export function lineOf(
   { palette }: Theme,
   effect: number | null,
 ): { readonly stroke: string; readonly dash: string | undefined } {

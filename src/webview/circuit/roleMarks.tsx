@@ -3,7 +3,9 @@ import type { CircuitFile } from '../../shared/circuit.ts';
 import type { Theme } from '../figures/theme.ts';
 
 /** Roles of a circuit in the order in which they first occur, with how many nodes each has. */
-export function rolesOf({ nodes }: CircuitFile): readonly { readonly role: string; readonly count: number }[] {
+export function rolesOf({
+  nodes,
+}: Pick<CircuitFile, 'nodes'>): readonly { readonly role: string; readonly count: number }[] {
   const counts = new Map<string, number>();
   for (const { role } of nodes) if (role !== undefined) counts.set(role, (counts.get(role) ?? 0) + 1);
   return [...counts].map(([role, count]) => ({ role, count }));

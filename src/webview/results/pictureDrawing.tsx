@@ -4,6 +4,7 @@ import type { ChartDrawing } from '../charts/chartMark.ts';
 import { curveDrawing } from '../charts/curve.tsx';
 import { histogramDrawing } from '../charts/histogram.tsx';
 import { scatterDrawing } from '../charts/scatter.tsx';
+import { graphDrawing, isWideGraph } from '../circuit/graphDrawing.tsx';
 import type { Theme } from '../figures/theme.ts';
 
 /** Pictures that are charts. */
@@ -15,6 +16,7 @@ export const markNouns: Readonly<Record<ChartPicture['type'], string>> = {
   curve: 'points',
   scatter: 'points',
   histogram: 'bins and lines',
+  graph: 'boxes',
 };
 
 /** A chart at a width. */
@@ -28,6 +30,8 @@ export function chartDrawing(theme: Theme, picture: ChartPicture, width: number,
       return scatterDrawing(theme, picture, width);
     case 'histogram':
       return histogramDrawing(theme, picture, width);
+    case 'graph':
+      return graphDrawing(theme, picture, width);
   }
 }
 
@@ -46,6 +50,8 @@ export function isEmpty(picture: Picture): boolean {
       return picture.values.length === 0 && picture.markers.length === 0;
     case 'table':
       return picture.rows.length === 0;
+    case 'graph':
+      return picture.nodes.length === 0;
   }
 }
 
@@ -53,6 +59,7 @@ export function isEmpty(picture: Picture): boolean {
 export function isWide(picture: Picture): boolean {
   if (picture.type === 'matrix') return picture.columns.labels.length > 24;
   if (picture.type === 'curve') return picture.x.labels.length > 24;
+  if (picture.type === 'graph') return isWideGraph(picture);
   return picture.type === 'table' && picture.columns.length > 5;
 }
 

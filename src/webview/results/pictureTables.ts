@@ -1,4 +1,11 @@
-import type { CheckedNumber, Estimate, MatrixPicture, Picture, TablePicture } from '../../shared/figures.ts';
+import type {
+  CheckedNumber,
+  Estimate,
+  GraphPicture,
+  MatrixPicture,
+  Picture,
+  TablePicture,
+} from '../../shared/figures.ts';
 import { signed } from '../../shared/format.ts';
 import { isShare } from '../charts/chartText.ts';
 import type { TableColumn, TableModel, TableValue } from '../figures/DataTable.tsx';
@@ -103,7 +110,21 @@ function partsOf(picture: Picture): Pick<TableModel, 'columns' | 'rows'> {
       };
     case 'table':
       return tableParts(picture);
+    case 'graph':
+      return graphParts(picture);
   }
+}
+
+/** Its nodes, and its edges. */
+function graphParts({ nodes, edges, unit }: GraphPicture): Pick<TableModel, 'columns' | 'rows'> {
+  const effectLabel = unit === '' ? 'effect' : `effect, ${unit}`;
+  return {
+    columns: [text('from'), text('to'), text('by'), { id: 'effect', label: effectLabel, kind: 'number' }],
+    rows: [
+      ...nodes.map(({ node, effect }): TableValue[] => [node, '', '', effect ?? null]),
+      ...edges.map(({ from, to, channel, effect }): TableValue[] => [from, to, channel, effect ?? null]),
+    ],
+  };
 }
 
 /** A column is of numbers when all its cells are, as far as they are there. */

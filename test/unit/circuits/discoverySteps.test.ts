@@ -9,6 +9,7 @@ import { noSources } from '../../../src/core/experiments/sourcesOfStep.ts';
 import type { CellResult, StepContext, StepKind, StepResult } from '../../../src/core/experiments/stepKind.ts';
 import { randomModel, SHAPES } from '../../support/randomModel.ts';
 import { randomTask } from '../../support/randomTask.ts';
+import { matrixOf } from '../../support/steps.ts';
 
 const config = SHAPES.llama;
 const { model, remove } = randomModel(config, 6);
@@ -36,6 +37,11 @@ afterAll(async () => {
   await runner.close();
   remove();
 });
+
+/** What one head does by all its edges. */
+function at({ pictures }: StepResult): number {
+  return matrixOf(pictures, 'outgoing').values[2][1] ?? 0;
+}
 
 async function whole<P>(kind: StepKind<P>, params: P, of = context): Promise<StepResult> {
   const results = new Map<string, CellResult>();
@@ -116,7 +122,6 @@ describe('steps that find circuits', () => {
       { corruption: 'other', metric, edges: 5 },
       { ...context, task: { ...task, items: task.items.slice(32) } },
     );
-    const at = ({ pictures }: StepResult) => (pictures[0].type === 'matrix' ? (pictures[0].values[2][1] ?? 0) : 0);
     expect(at(few)).toBeCloseTo((32 * at(part) + 8 * at(rest)) / 40, 5);
   });
 
@@ -124,7 +129,6 @@ describe('steps that find circuits', () => {
     const [a, b, both] = await Promise.all(
       ['A', 'B', undefined].map((answer) => whole(discoverEap, { corruption: 'other', metric, answer, edges: 5 })),
     );
-    const at = ({ pictures }: StepResult) => (pictures[0].type === 'matrix' ? (pictures[0].values[2][1] ?? 0) : 0);
     expect(at(both)).toBeCloseTo((at(a) + at(b)) / 2, 5);
     expect(at(a)).not.toBeCloseTo(at(b), 3);
   });
@@ -134,8 +138,8 @@ describe('steps that find circuits', () => {
     const params = { ablation, metric, by: 'metric', threshold: 1e-9 } as const;
     // The MLP of the last layer is tried first, from the whole model.
     const first = async (answer?: string) => {
-      const [picture] = (await whole(discoverGreedy, { ...params, answer }, few)).pictures;
-      return picture.type === 'matrix' ? (picture.values[config.nLayers - 1].at(-1) ?? 0) : 0;
+      const { pictures } = await whole(discoverGreedy, { ...params, answer }, few);
+      return matrixOf(pictures, 'tried').values[config.nLayers - 1].at(-1) ?? 0;
     };
     const [a, b, both] = [await first('A'), await first('B'), await first()];
     expect(both).toBeCloseTo((a + b) / 2, 5);

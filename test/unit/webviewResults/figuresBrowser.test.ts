@@ -83,7 +83,7 @@ describe.skipIf(executable === null)(`panel of an experiment's step in a browser
     await expect.poll(() => panel.sent()).toContainEqual({ type: 'copy', text: 'letter 2, +8.11\t0.38' });
     await expect.poll(() => panel.kept()).toMatchObject({ selected: { 'add-back': '1.1' } });
     await page.keyboard.press('t');
-    await expect.poll(() => page.getByRole('table').count()).toBe(9);
+    await expect.poll(() => page.getByRole('table').count()).toBe(10);
     await page.context().close();
   });
 

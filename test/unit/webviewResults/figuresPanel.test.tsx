@@ -49,7 +49,7 @@ const count = (html: string, part: string): number => html.split(part).length - 
 const negative = makeFigures({ change: (value) => -Math.abs(value) - 0.01 });
 const constant = makeFigures({ change: () => 0.25 });
 const broken = makeFigures({ change: () => Number.NaN });
-const charts = ['attention', 'top heads', 'add-back', 'random'];
+const charts = ['attention', 'top heads', 'add-back', 'random', 'graph'];
 
 describe('snapshots', () => {
   test.each(charts)('%s', (id) => {
@@ -116,8 +116,8 @@ describe('what it draws', () => {
   test('the table has the numbers of every picture', () => {
     const document = makeFigures();
     const html = draw(document, { table: true });
-    // Checks and eight pictures.
-    expect(count(html, '<table')).toBe(9);
+    // Checks and nine pictures.
+    expect(count(html, '<table')).toBe(10);
     expect(count(html, '<svg')).toBeLessThan(500);
   });
 
@@ -140,7 +140,7 @@ describe('what it draws', () => {
   test.each([420, 700, 1070, 1600])('no drawing is wider than the panel at %d px', (width) => {
     const html = draw(makeFigures(), {}, 'light', width);
     const widths = [...html.matchAll(/class="m-chart-svg" width="(\d+)"/g)].map((match) => Number(match[1]));
-    expect(widths).toHaveLength(5);
+    expect(widths).toHaveLength(6);
     expect(Math.max(...widths)).toBeLessThanOrEqual(width - 24);
   });
 });

@@ -8,7 +8,7 @@ import { edgeAttribution } from '../eap.ts';
 import { EdgeGraph } from '../edgeGraph.ts';
 import { type EdgeSelection, edgeCircuit, selectEdges, writerEffects } from '../selectEdges.ts';
 import { checkAblation, checkAnswer, circuitParams } from './circuitParams.ts';
-import { circuitValues, nodeMatrix, partsTable } from './discoveryPictures.ts';
+import { circuitGraph, circuitValues, nodeMatrix, partsTable } from './discoveryPictures.ts';
 
 interface EapParams {
   readonly corruption: string;
@@ -110,6 +110,10 @@ function assemble(
     title: `${title}: ${circuit.edges?.length ?? 0} edges between ${circuit.nodes.length} heads and MLPs`,
     subtitle,
     pictures: [
+      circuitGraph(circuit, model.config.nLayers, {
+        ...{ title: 'The circuit', unit },
+        lines: 'Lines: its edges; width: effect, dashed where the edge lowers the metric.',
+      }),
       nodeMatrix(model.config, (layer, head) => sums[writer(layer, head)], {
         ...{ id: 'outgoing', unit, mlps: true, title: 'What each head and MLP does by all its outgoing edges' },
         subtitle: `Sum of the edges’ effects: what corrupting all that it writes would cost, to first order. n = ${rows}.`,

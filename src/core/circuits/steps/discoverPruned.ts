@@ -1,5 +1,6 @@
 import type { AblationValue, CircuitFile, CircuitScope } from '../../../shared/circuit.ts';
 import type { TablePicture } from '../../../shared/figures.ts';
+import { count } from '../../../shared/format.ts';
 import type { MetricSpec } from '../../../shared/metric.ts';
 import type { CellResult, StepCell, StepContext, StepKind, StepResult } from '../../experiments/stepKind.ts';
 import { metricWords } from '../../tasks/metrics.ts';
@@ -11,7 +12,7 @@ import { acdc, prunedEdges, prunedNodes, pruneNodes } from '../prune.ts';
 import { keptAfter, type SearchState } from '../pruneSearch.ts';
 import { type FoundCircuitInfo, writerEffects } from '../selectEdges.ts';
 import { checkAblation, checkAnswer, circuitParams } from './circuitParams.ts';
-import { circuitValues, nodeMatrix, partsTable } from './discoveryPictures.ts';
+import { circuitGraph, circuitValues, nodeMatrix, partsTable } from './discoveryPictures.ts';
 
 interface PruneParams {
   readonly metric: MetricSpec;
@@ -166,14 +167,14 @@ function countsOf({ model }: StepContext, params: PruneParams, method: Method, {
 }
 
 function countsTable({ parts, all, decided, gone, passes, budget }: Counts): TablePicture {
-  const round = (value: number) => Math.round(value * 100) / 100;
+  const inTenths = (value: number) => value.toFixed(1);
   const rows = [
-    [`${parts} of the model`, all],
-    ['decided', decided],
-    ['of these out', gone],
-    ['still in', all - gone],
-    ['forward passes of the data so far', round(passes)],
-    ...(budget === null ? [] : [['forward passes left of the budget', round(Math.max(0, budget - passes))]]),
+    [`${parts} of the model`, count(all)],
+    ['decided', count(decided)],
+    ['of these out', count(gone)],
+    ['still in', count(all - gone)],
+    ['forward passes of the data so far', inTenths(passes)],
+    ...(budget === null ? [] : [['forward passes left of the budget', inTenths(Math.max(0, budget - passes))]]),
   ];
   return {
     ...{ type: 'table', id: 'search', title: 'The search in numbers', rows },
@@ -213,6 +214,14 @@ function assemble(
     title: titleOf(method, found, counts, over !== undefined),
     subtitle,
     pictures: [
+      circuitGraph(circuit, context.model.config.nLayers, {
+        title: over === undefined ? 'What is left of the model so far' : 'The circuit',
+        lines:
+          method === ACDC
+            ? 'Lines: edges that stay; the wider, the more the loss rises without them.'
+            : 'Lines to the logits: the wider, the more the loss rises without the node.',
+        unit,
+      }),
       matrix(context, found, unit, method, params.scope !== 'heads'),
       countsTable(counts),
       partsTable(circuit, unit, effect),

@@ -1,5 +1,5 @@
 import type { CircuitFile } from '../../../shared/circuit.ts';
-import type { MatrixPicture, TablePicture } from '../../../shared/figures.ts';
+import type { GraphPicture, MatrixPicture, TablePicture } from '../../../shared/figures.ts';
 
 /** Most edges of a table. */
 const TOP = 40;
@@ -19,6 +19,27 @@ export function nodeMatrix(
     rows: { name: 'layer', labels: layers.map((layer) => `L${layer}`) },
     columns: { name: 'head', labels: columns.map((column) => (column === 'mlp' ? 'MLP' : `H${column}`)) },
     values: layers.map((layer) => columns.map((column) => value(layer, column))),
+  };
+}
+
+/** Most edges that a drawing holds. */
+const DRAWN = 400;
+
+/** A circuit as it stands; edges that were not tried are left out, and so are the weakest of many. */
+export function circuitGraph(
+  { edges = [], nodes }: CircuitFile,
+  nLayers: number,
+  about: Pick<GraphPicture, 'title' | 'unit'> & { readonly lines: string },
+): GraphPicture {
+  const { lines, ...rest } = about;
+  const known = edges.filter(({ effect }) => effect !== undefined);
+  const left = edges.length - Math.min(DRAWN, known.length);
+  const more = left === 0 ? '' : ` ${left} of ${edges.length} edges, weaker or not tried, are not among them.`;
+  return {
+    ...{ type: 'graph', id: 'graph', nLayers, ...rest },
+    subtitle: `Boxes: heads and MLPs by layer. ${lines}${more}`,
+    nodes: nodes.map(({ node, effect }) => ({ node, ...(effect !== undefined && { effect }) })),
+    edges: known.slice(0, DRAWN),
   };
 }
 
