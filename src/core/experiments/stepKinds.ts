@@ -1,6 +1,7 @@
 import { circuitEvaluate } from '../circuits/steps/circuitEvaluate.ts';
 import { discoverEap, discoverEapIg } from '../circuits/steps/discoverEap.ts';
 import { discoverAcdc, discoverGreedy } from '../circuits/steps/discoverPruned.ts';
+import { debias } from '../observables/steps/debias.ts';
 import { topTokens } from '../observables/steps/topTokens.ts';
 import { baseline } from './baseline.ts';
 import type { StepKind } from './stepKind.ts';
@@ -44,4 +45,5 @@ export const stepKinds: readonly StepKind[] = [
   anyKind(discoverAcdc),
   anyKind(discoverGreedy),
   anyKind(topTokens),
+  anyKind(debias),
 ];

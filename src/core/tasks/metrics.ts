@@ -158,7 +158,7 @@ function probabilitySum(row: LogitsRow, target: AnswerTarget): number {
 }
 
 /** KL(softmax(reference) ‖ softmax(row)) in nats; never negative, rounding apart. */
-function klDivergence(reference: LogitsRow, row: LogitsRow): number {
+export function klDivergence(reference: LogitsRow, row: LogitsRow): number {
   if (reference.length !== row.length) {
     throw new MechanistError('internal', `Rows of ${reference.length} and ${row.length} logits cannot be compared.`);
   }

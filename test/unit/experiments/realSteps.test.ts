@@ -48,6 +48,8 @@ const withs: Readonly<Record<string, string>> = {
   'discover-eap-ig': '{ corruption: all, edges: 20, steps: 2 }',
   'discover-acdc': '{ ablation: { kind: resample, corruption: all }, threshold: 0.05, maxPasses: 10 }',
   'discover-greedy': '{ ablation: { kind: mean } }',
+  debias:
+    '{ feature: { observable: { a: 1, b: -1 }, path: L1.H0@A }, protected: { c: 1 }, corruption: all, control: texts.txt, controlTokens: 60 }',
   'top-tokens':
     '{ features: [{ observable: { a: 1, b: -1 }, path: L2.H1@3 <= L1.H0@2 }], corpus: texts.txt, tokens: 8200, corruption: all }',
 };

@@ -1,0 +1,150 @@
+import type { ObservableSpec } from '../../../shared/engineProtocol.ts';
+import { MechanistError } from '../../../shared/errors.ts';
+import type { FeatureSpec } from '../../../shared/features.ts';
+import type { CellResult, StepCell, StepContext, StepKind } from '../../experiments/stepKind.ts';
+import { paramSchemas } from '../../experiments/steps/paramSchemas.ts';
+import { countedPasses } from '../../experiments/steps/passes.ts';
+import { rolesOf } from '../../experiments/steps/taskRows.ts';
+import { controlTexts } from '../controlTexts.ts';
+import { type DebiasMode, debiasLayer, debiasModes } from '../debiasLayer.ts';
+import { type FeatureRow, featuresOfRow } from '../featuresOfRow.ts';
+import { pairsOf, partnerCorruption, roleOfFeature } from '../pairSides.ts';
+import { StreamEditor } from '../streamEdit.ts';
+import { assembleDebias, type DebiasCell } from './debiasFigures.ts';
+import { acrossPrompts, featureSchemas } from './featureParams.ts';
+
+export interface DebiasParams extends FeatureRow {
+  readonly feature: FeatureSpec;
+  readonly bias?: string | ObservableSpec;
+  readonly protected: string | ObservableSpec;
+  readonly at?: string;
+  readonly modes?: readonly DebiasMode[];
+  readonly layers?: readonly number[];
+  readonly control?: string;
+  readonly controlTokens?: number;
+}
+
+const CONTROL_TOKENS = 1000;
+
+function layersOf({ model }: StepContext, { layers }: DebiasParams): readonly number[] {
+  const { nLayers } = model.config;
+  const wanted = layers ?? Array.from({ length: nLayers }, (_, layer) => layer);
+  const unknown = wanted.find((layer) => layer >= nLayers);
+  if (unknown === undefined) return [...new Set(wanted)].sort((a, b) => a - b);
+  throw new MechanistError('bad-input', `There is no layer ${unknown}: the model has 0 to ${nLayers - 1}.`);
+}
+
+function checkParams(context: StepContext, params: DebiasParams): void {
+  const { task } = context;
+  partnerCorruption(task, params.corruption);
+  if (params.at !== undefined) rolesOf(task, [params.at]);
+  context.observable(params.protected);
+  context.observable(params.bias ?? params.feature.observable);
+}
+
+async function run(context: StepContext, params: DebiasParams, cell: StepCell): Promise<CellResult> {
+  const { task, runner, memoryBytes } = context;
+  const passes = countedPasses(context);
+  const [feature] = await featuresOfRow(context, [acrossPrompts(params.feature)], params);
+  const made = params.row === undefined ? task.items[0] : task.items.find(({ id }) => id === String(params.row));
+  const role = params.at ?? roleOfFeature(task, made ?? task.items[0], feature);
+  const pairs = pairsOf(task, partnerCorruption(task, params.corruption), role);
+  const kept = pairs.reduce((sum, { clean }) => sum + clean.ids.length, 0) * runner.config.dModel * 4 * 4;
+  if (kept > memoryBytes) {
+    throw new MechanistError(
+      'bad-input',
+      `The streams of ${pairs.length} pairs do not fit in memory: take fewer rows.`,
+    );
+  }
+  const layer = Number(cell.id.slice(1));
+  const hook = feature.hook.replace(/^blocks\.\d+\./, `blocks.${layer}.`);
+  const request = {
+    pairs,
+    modes: params.modes ?? debiasModes,
+    bias: context.observable(params.bias ?? params.feature.observable),
+    protected: context.observable(params.protected),
+    controls: await controlTexts(context, role, params.control, params.controlTokens ?? CONTROL_TOKENS),
+  };
+  const editor = new StreamEditor(runner, hook, feature.vector, context.signal);
+  const found = await debiasLayer(context, editor, request, cell.id);
+  const { name, warnings } = feature;
+  const own: DebiasCell = {
+    ...found,
+    ...{ feature: { name, hook: feature.hook, warnings }, role, hook, rows: pairs.map(({ clean }) => clean.row) },
+    forwardPasses: passes(),
+  };
+  return { ...own };
+}
+
+/**
+ * Takes the part along a feature out of the residual stream, at one role and layer by layer, and measures what that does to the
+ * observable it was made from, to another that should stay, to the next tokens and to control texts (appendix G of the paper, where
+ * only the first is measured).
+ */
+export const debias: StepKind<DebiasParams> = {
+  name: 'debias',
+  params: {
+    type: 'object',
+    description:
+      'Removes what a feature says at one role, layer by layer, by projecting it out, setting it to its mean or taking it from the partner: the gap of the observable before and after, that of a protected observable, the KL of the next tokens, and the loss of control texts.',
+    properties: {
+      feature: featureSchemas.feature,
+      protected: {
+        ...paramSchemas.observable,
+        description: 'An observable whose gap between the two sides is to stay.',
+      },
+      bias: {
+        ...paramSchemas.observable,
+        description: 'The observable whose gap is to go. Default: that of the feature.',
+      },
+      at: {
+        type: 'string',
+        description: 'Role whose last token is changed. Default: the role of the token at which the feature is read.',
+      },
+      modes: {
+        type: 'array',
+        items: { enum: debiasModes },
+        minItems: 1,
+        description:
+          'What the part along the feature becomes: 0, its mean over all prompts, or that of the partner (corrupted prompts only). Default: all three.',
+      },
+      layers: paramSchemas.layers,
+      control: {
+        type: 'string',
+        description:
+          'Texts whose loss is measured, .txt or .jsonl, changed at every token but the first. Rows with the tag control are taken as well, changed at the role where they have it.',
+      },
+      controlTokens: {
+        type: 'integer',
+        minimum: 2,
+        default: CONTROL_TOKENS,
+        description: 'Tokens of the control file.',
+      },
+      row: featureSchemas.row,
+      corruption: featureSchemas.corruption,
+    },
+    required: ['feature', 'protected'],
+    additionalProperties: false,
+  },
+  files: ({ control }) => (control === undefined ? [] : [control]),
+  cells: (context, params) => {
+    checkParams(context, params);
+    const { nLayers } = context.model.config;
+    const count = (params.modes ?? debiasModes).length;
+    return layersOf(context, params).map((layer) => ({
+      id: `L${layer}`,
+      passes: 2 * (1 + count * (1 - layer / nLayers)),
+    }));
+  },
+  run,
+  assemble: (context, params, results) =>
+    assembleDebias(
+      context,
+      { modes: params.modes ?? debiasModes, layers: layersOf(context, params) },
+      {
+        bias: context.observable(params.bias ?? params.feature.observable).label,
+        protected: context.observable(params.protected).label,
+      },
+      results,
+    ),
+};
