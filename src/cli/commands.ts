@@ -87,11 +87,11 @@ export async function withModel<T>(
 /** `mechanist trace`. @returns the exit code. */
 export async function runTrace(command: TraceCommand & Output, surroundings: Surroundings): Promise<number> {
   const prompt = await readPrompt(command, surroundings);
-  const { model, observable, position, method, top, steps, threads } = command;
+  const { model, observable, position, method, top, steps, path, norm, view, threads } = command;
   await pullIfMissing(model, surroundings);
   const line = new ProgressLine(surroundings.terminal);
   const document = await withModel(model, threads, surroundings, async (engine) => {
-    const request = { model, prompt, observable, position, method, top, steps };
+    const request = { model, prompt, observable, position, method, top, steps, path, norm, view };
     try {
       return await engine.trace(request, { signal: surroundings.signal, onProgress: line.follow('passes') });
     } finally {

@@ -1,6 +1,8 @@
 import { attributionMethods } from '../core/tasks/frontMatter.ts';
+import { parsePath } from '../core/tasks/pathText.ts';
 import type { ObservableSpec } from '../shared/engineProtocol.ts';
-import type { AttributionMethod } from '../shared/traceDocument.ts';
+import { type NormMode, normModes } from '../shared/features.ts';
+import type { AttributionMethod, PropagationView } from '../shared/traceDocument.ts';
 import { type DatasetCommand, parseDatasetCommand } from './parseDataset.ts';
 import { common, DEFAULT_MODEL, joinNegativeNumbers, parse, readInteger, readOutput } from './parseOptions.ts';
 import { isRunName, parseRun, type RunCommand } from './parseRun.ts';
@@ -19,6 +21,10 @@ export interface TraceCommand {
   readonly top: number;
   /** Of integrated gradients; undefined: the default. */
   readonly steps: number | undefined;
+  /** Of observable propagation; undefined: the defaults. */
+  readonly path: string | undefined;
+  readonly norm: NormMode | undefined;
+  readonly view: PropagationView | undefined;
   /** 0: all cores. */
   readonly threads: number;
 }
@@ -54,6 +60,9 @@ const traceOptions = {
   method: { type: 'string' },
   top: { type: 'string' },
   steps: { type: 'string' },
+  path: { type: 'string' },
+  norm: { type: 'string' },
+  view: { type: 'string' },
   'prompt-file': { type: 'string' },
 } as const;
 
@@ -80,6 +89,31 @@ function readMethod(text: string | undefined): AttributionMethod {
   throw new UsageError(`--method must be one of ${attributionMethods.join(', ')}, not "${text}"`);
 }
 
+/** One of a few words. @throws UsageError */
+function readChoice<T extends string>(name: string, text: string | undefined, choices: readonly T[]): T | undefined {
+  const found = choices.find((choice) => choice === text);
+  if (text === undefined || found !== undefined) return found;
+  throw new UsageError(`--${name} must be one of ${choices.join(', ')}, not "${text}"`);
+}
+
+/** @throws UsageError */
+function readPropagation(method: AttributionMethod, values: { path?: string; norm?: string; view?: string }) {
+  const given = (['path', 'norm', 'view'] as const).find((name) => values[name] !== undefined);
+  if (given !== undefined && method !== 'observable-propagation') {
+    throw new UsageError(`--${given} goes with --method observable-propagation`);
+  }
+  const { path } = values;
+  if (path !== undefined) {
+    const [problem] = parsePath(path).problems;
+    if (problem !== undefined) throw new UsageError(`--path: ${problem.message}`);
+  }
+  return {
+    path,
+    norm: readChoice('norm', values.norm, normModes),
+    view: readChoice('view', values.view, ['score', 'contribution'] as const),
+  };
+}
+
 function readPrompt(positionals: readonly string[], file: string | undefined): TraceCommand['prompt'] {
   const [prompt, extra] = positionals;
   if (extra !== undefined) throw new UsageError(`unexpected argument "${extra}"; put the prompt in quotes`);
@@ -93,6 +127,7 @@ function parseTrace(args: readonly string[]): Command {
   const { values, positionals } = parse(joinNegativeNumbers(args), traceOptions);
   const json = readOutput(values);
   if (values.help === true) return { kind: 'help', json };
+  const method = readMethod(values.method);
   return {
     kind: 'trace',
     json,
@@ -100,7 +135,8 @@ function parseTrace(args: readonly string[]): Command {
     model: values.model ?? DEFAULT_MODEL,
     observable: readObservable(values.observable),
     position: readInteger('position', values.position, Number.NEGATIVE_INFINITY),
-    method: readMethod(values.method),
+    method,
+    ...readPropagation(method, values),
     top: readInteger('top', values.top, 1) ?? 10,
     steps: readInteger('steps', values.steps, 1),
     threads: readInteger('threads', values.threads, 1) ?? 0,

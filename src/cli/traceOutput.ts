@@ -1,5 +1,5 @@
-import { share, signed, visibleToken } from '../shared/format.ts';
-import type { TraceDocument } from '../shared/traceDocument.ts';
+import { percent, share, signed, visibleToken } from '../shared/format.ts';
+import type { PropagationDetail, TraceDocument } from '../shared/traceDocument.ts';
 import { table } from './table.ts';
 
 /** The object that `mechanist trace --json` prints. Positions are 0-based, logits natural. */
@@ -17,10 +17,18 @@ export function traceJson(document: TraceDocument) {
     position: document.position,
     method: document.method,
     attributions: document.attributions.map((value, pos) => ({ pos, value })),
+    ...(document.propagation !== undefined && { propagation: document.propagation }),
     complete: document.complete,
     warnings: document.warnings,
     provenance: document.provenance,
   };
+}
+
+/** What observable propagation is of, in one line. */
+function propagationText({ path, pathIsDefault, norm, view, contribution, share: ofAll }: PropagationDetail): string {
+  const chosen = pathIsDefault ? ' (largest direct contribution)' : '';
+  const whole = ofAll === null ? '' : `, ${percent(ofAll)} of the observable`;
+  return `${view} along ${path}${chosen}, norms ${norm} · the path adds ${signed(contribution)}${whole}`;
 }
 
 /** The same as a table for people. Positions are 1-based in words. */
@@ -35,7 +43,8 @@ export function traceText(document: TraceDocument): string {
     signed(attributions[pos] ?? Number.NaN),
   ]);
   // Occlusion effects overlap, so they have no meaningful sum.
-  if (document.method === 'direct') rows.push(['', 'sum', '', signed(sum)]);
+  if (document.method === 'direct' || document.propagation?.view === 'contribution')
+    rows.push(['', 'sum', '', signed(sum)]);
   const next = document.next.map(({ text, id, logit, logprob }) => [
     visibleToken(text),
     `${id}`,
@@ -45,6 +54,7 @@ export function traceText(document: TraceDocument): string {
   ]);
   return [
     `${observable.label} = ${signed(observable.value)} logits${observable.isDefault ? ' (first minus second most likely)' : ''}`,
+    ...(document.propagation === undefined ? [] : [propagationText(document.propagation)]),
     `${provenance.modelLabel} · ${document.method} attribution, ${place} · ablation: ${provenance.ablation} · BOS ${provenance.bos} · #${provenance.hash}`,
     '',
     table(

@@ -28,8 +28,15 @@ Options of trace
   --model MODEL            default smollm2-135m; downloaded when it is not here
   --observable JSON        e.g. '{" she": 1, " he": -1}'; default: the first minus
                            the second most likely next token
-  --method METHOD          direct (default), occlusion, gradient-times-input or
-                           integrated-gradients (--steps N, default 32)
+  --method METHOD          direct (default), occlusion, gradient-times-input,
+                           integrated-gradients (--steps N, default 32) or
+                           observable-propagation
+  --path PATH              observable-propagation: e.g. "L21.H4@7 <= MLP 12@7",
+                           nearest the logits first, @ the token read (from 1);
+                           default: the head with the largest direct contribution
+  --norm MODE              frozen (default), ignore, scaled, jacobian or secant
+  --view VIEW              score (default): the feature read at every token; or
+                           contribution: what each token adds through the path
   --position N             where the observable is read, from 0; negative counts
                            from the end; default: last
   --top N                  next-token candidates, default 10

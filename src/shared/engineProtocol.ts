@@ -1,10 +1,11 @@
 import type { CircuitRequests } from './circuitRequests.ts';
 import type { DatasetRowView, DatasetSource, DatasetSummary, RowsQuestion } from './datasetView.ts';
 import type { ExperimentOutcome } from './experimentRun.ts';
+import type { NormMode } from './features.ts';
 import type { GridDocument, GridRequest } from './gridDocument.ts';
 import type { ModelInfo, ModelListing, VerifyReport } from './modelInfo.ts';
 import type { SteerDocument, SteerRequest } from './steerDocument.ts';
-import type { AttributionMethod, HeadDetail, LensTable, TraceDocument } from './traceDocument.ts';
+import type { AttributionMethod, HeadDetail, LensTable, PropagationView, TraceDocument } from './traceDocument.ts';
 
 /** Token text → weight, as a person writes it: `{" she": 1, " he": -1}`. */
 export type ObservableSpec = Readonly<Record<string, number>>;
@@ -21,6 +22,12 @@ export interface TraceRequest {
   readonly method: AttributionMethod;
   /** `integrated-gradients`: points on the line; default 32. */
   readonly steps?: number;
+  /** `observable-propagation`: `L21.H4@7 <= MLP 12`; absent: the head with the largest direct contribution. */
+  readonly path?: string;
+  /** `observable-propagation`: default `frozen`. */
+  readonly norm?: NormMode;
+  /** `observable-propagation`: default `score`. */
+  readonly view?: PropagationView;
   /** How many next-token candidates to return; default 10. */
   readonly top?: number;
 }

@@ -1,7 +1,43 @@
+import type { NormMode } from './features.ts';
 import type { PackedArray } from './packedArray.ts';
 
 /** How token attributions are computed. */
-export type AttributionMethod = 'direct' | 'occlusion' | 'gradient-times-input' | 'integrated-gradients';
+export type AttributionMethod =
+  | 'direct'
+  | 'occlusion'
+  | 'gradient-times-input'
+  | 'integrated-gradients'
+  | 'observable-propagation';
+
+/**
+ * What observable propagation says of a token: `score`, how much the observable would rise for each unit of attention that the path pays
+ * it; `contribution`, what it adds along the path with the attention there is.
+ */
+export type PropagationView = 'score' | 'contribution';
+
+/** The observable taken back along one path. Arrays are `[pos]`, logits but for `attention`. */
+export interface PropagationDetail {
+  /** `L21.H4@7 <= MLP 12@7`: with the tokens that the nodes read, from 1. */
+  readonly path: string;
+  /** True when nobody named a path: then it is the head whose direct contribution is largest. */
+  readonly pathIsDefault: boolean;
+  readonly norm: NormMode;
+  readonly view: PropagationView;
+  /** What the scores are read from: `blocks.21.hook_resid_pre`. */
+  readonly hook: string;
+  /** Feature vector · activation at `hook`. One vector for all tokens: that of the token which the path names. */
+  readonly scores: readonly number[];
+  /** Attention of all heads of the path multiplied, the last one's source being this token; an MLP's only at its own. */
+  readonly attention: readonly number[];
+  /** What the last node of the path adds through it, by the token it reads; norm scales frozen. */
+  readonly contributions: readonly number[];
+  /** What the last node adds through the path in all. */
+  readonly contribution: number;
+  /** Of the observable's value; null where that is 0. */
+  readonly share: number | null;
+  /** Each norm that was passed: cosine of the direction and the norm's input, and the angle in radians by which its scale turns the gradient. */
+  readonly norms: readonly { readonly norm: string; readonly rho: number; readonly angle: number }[];
+}
 
 /** One term of an observable: the logit of one vocabulary entry, times a weight. */
 export interface ObservableTerm {
@@ -122,8 +158,11 @@ export interface TraceDocument {
    * `integrated-gradients`: gradients averaged on the line from the vocabulary's mean embedding, times the way from there;
    * they add up to the observable minus its value at that baseline, as far as the number of steps allows.
    * `occlusion`: observable minus the observable with this token's embedding replaced by the vocabulary's mean embedding.
+   * `observable-propagation`: the scores or contributions of `propagation`, by its view.
    */
   readonly attributions: readonly number[];
+  /** With `observable-propagation` only. */
+  readonly propagation?: PropagationDetail;
   readonly direct: DirectAttribution;
   /** Most likely first. */
   readonly next: readonly NextToken[];

@@ -9,6 +9,7 @@ const ABLATIONS: Readonly<Record<AttributionMethod, string>> = {
   occlusion: OCCLUSION_ABLATION,
   'gradient-times-input': 'none',
   'integrated-gradients': INTEGRATED_BASELINE,
+  'observable-propagation': 'none',
 };
 
 /**
@@ -52,10 +53,12 @@ export function provenanceOf(
     readonly terms: readonly ObservableTerm[];
     readonly position: number;
     readonly method: AttributionMethod;
+    /** What else tells the question from others. */
+    readonly more?: readonly string[];
   },
 ): Provenance {
-  const { ids, terms, position, method } = asked;
+  const { ids, terms, position, method, more = [] } = asked;
   const observable = terms.map(({ id, weight }) => [id, weight]);
-  const identity = JSON.stringify([context.model.info.hash, Array.from(ids), observable, position, method]);
+  const identity = JSON.stringify([context.model.info.hash, Array.from(ids), observable, position, method, ...more]);
   return modelProvenance(context, asked.model, ABLATIONS[method], shortHash(identity));
 }

@@ -2,8 +2,9 @@ import type { TraceRequest } from '../../shared/engineProtocol.ts';
 import { throwIfCancelled } from '../../shared/errors.ts';
 import { signed } from '../../shared/format.ts';
 import type { OnProgress } from '../../shared/progress.ts';
-import type { DirectAttribution, NextToken, TraceDocument } from '../../shared/traceDocument.ts';
+import type { DirectAttribution, NextToken, PropagationDetail, TraceDocument } from '../../shared/traceDocument.ts';
 import type { PromptActivations } from '../engine/activationCache.ts';
+import { propagate } from '../observables/propagate.ts';
 import type { AnalysisContext, ObservableDirection } from './analysisContext.ts';
 import { attributionsBySource, directAttribution, sumOfParts } from './directAttribution.ts';
 import { DEFAULT_STEPS, gradientTimesInput, integratedGradients } from './integratedGradients.ts';
@@ -61,6 +62,7 @@ function furtherPasses({ method, steps = DEFAULT_STEPS }: TraceRequest, position
     occlusion: occlusionGroups(position).length,
     'gradient-times-input': 3,
     'integrated-gradients': 3 * steps,
+    'observable-propagation': 0,
   };
   return passes[method];
 }
@@ -68,17 +70,24 @@ function furtherPasses({ method, steps = DEFAULT_STEPS }: TraceRequest, position
 /** Share of the difference between prompt and baseline that integrated gradients may miss without a warning. */
 const STEP_TOLERANCE = 0.05;
 
+interface Attributed {
+  readonly attributions: readonly number[];
+  readonly warnings: readonly string[];
+  readonly propagation?: PropagationDetail;
+}
+
 /** Token attributions by the method asked for, `[pos]`, with what a reader should know about them. */
 async function attribute(
   context: AnalysisContext,
-  { method, steps }: TraceRequest,
+  request: TraceRequest,
   prompt: PromptActivations,
   position: number,
-  direction: ObservableDirection,
+  direction: ObservableDirection & { readonly label: string; readonly value: number },
   direct: DirectAttribution,
   onProgress: OnProgress,
-): Promise<{ attributions: number[]; warnings: string[] }> {
+): Promise<Attributed> {
   const { terms } = direction;
+  const { method, steps } = request;
   switch (method) {
     case 'direct':
       return { attributions: attributionsBySource(direct, position), warnings: [] };
@@ -93,6 +102,11 @@ async function attribute(
       const warning = `The attributions add up to ${signed(sum)}, not to the way from the baseline, ${signed(whole)}: more steps would be more exact.`;
       const good = Math.abs(sum - whole) <= STEP_TOLERANCE * Math.max(Math.abs(whole), 1e-3);
       return { attributions: found.attributions, warnings: good ? [] : [warning] };
+    }
+    case 'observable-propagation': {
+      const { detail, warnings } = await propagate(context, request, prompt, position, direction, direct);
+      const attributions = detail.view === 'score' ? detail.scores : detail.contributions;
+      return { attributions, warnings, propagation: detail };
     }
   }
 }
@@ -111,30 +125,26 @@ export async function trace(context: AnalysisContext, request: TraceRequest): Pr
   const prompt = await cache.get(ids, position, { signal, onProgress: forward });
   const observable = await observableAt(context, request.observable, prompt, position);
   const { next, value } = await readOutputs(context, prompt, position, observable, request.top ?? DEFAULT_TOP);
-  const direction = { terms: observable.terms, ...(await runner.unembedding.direction(observable.terms)) };
+  const { terms, label } = observable;
+  const direction = { terms, label, value, ...(await runner.unembedding.direction(terms)) };
   const direct = await directAttribution(context, prompt, position, direction, splitting);
-  const { attributions, warnings: own } = await attribute(
-    context,
-    request,
-    prompt,
-    position,
-    direction,
-    direct,
-    further,
-  );
+  const found = await attribute(context, request, prompt, position, direction, direct, further);
+  const { propagation } = found;
+  const more = propagation === undefined ? [] : [propagation.path, propagation.norm, propagation.view];
   return {
     schemaVersion: 1,
     kind: 'trace',
     complete: true,
-    warnings: [...warnings, ...checkSum(direct, value), ...own],
-    provenance: provenanceOf(context, { model: request.model, ids, terms: observable.terms, position, method }),
+    warnings: [...warnings, ...checkSum(direct, value), ...found.warnings],
+    provenance: provenanceOf(context, { model: request.model, ids, terms, position, method, more }),
     prompt: request.prompt,
     tokens,
     tokensInText,
     position,
     observable: { ...observable, value },
     method,
-    attributions,
+    attributions: found.attributions,
+    ...(propagation !== undefined && { propagation }),
     direct,
     next,
   };

@@ -71,26 +71,28 @@ function checkPair({ ids, partner }: FeaturePrompt, point: LinearisationPoint): 
 /**
  * Takes an observable back along a path on one prompt, with what each node is read along. One forward pass for each prompt that the
  * cache does not know, one position more for each further token whose attention decides.
+ * @param known the prompt's activations, where somebody has them
  * @throws MechanistError `bad-input` (path, pair), `prompt-empty`, `cancelled`
  */
-async function walkFeature(
+export async function walkFeature(
   context: FeatureContext,
   { observable, path, norm = 'frozen', point = 'prompt' }: FeatureRequest,
   prompt: FeaturePrompt,
-): Promise<Walk & { readonly prompt: PromptReader }> {
+  known?: PromptReader,
+): Promise<Walk> {
   const { config, unembedding } = context.runner;
   const { ids, partner = null, position = ids.length - 1, roles } = prompt;
   const { nLayers, nHeads, parallelResidual } = config;
   const sizes = { nLayers, nHeads, parallelResidual };
-  const known = { sizes, length: ids.length, ...(roles !== undefined && { roles: Object.keys(roles) }) };
-  const nodes = resolvePath(requirePath(path, known), { length: ids.length, position, roles });
+  const checks = { sizes, length: ids.length, ...(roles !== undefined && { roles: Object.keys(roles) }) };
+  const nodes = resolvePath(requirePath(path, checks), { length: ids.length, position, roles });
   checkPair(prompt, point);
-  const own = await PromptReader.read(context, Int32Array.from(ids), position);
+  const own = known ?? (await PromptReader.read(context, Int32Array.from(ids), position));
   const between = point !== 'prompt' && partner !== null;
   const other = between ? await PromptReader.read(context, Int32Array.from(partner), position) : null;
   const direction = await unembedding.direction(observable.terms);
   const walker = new PathWalker(context, own, other, { norm, point, position });
-  return { ...(await walker.walk(direction, nodes)), prompt: own };
+  return walker.walk(direction, nodes);
 }
 
 /**

@@ -6,7 +6,7 @@ export type FeatureContext = Pick<AnalysisContext, 'runner' | 'cache' | 'signal'
 
 /** Raw activations of one prompt, row by row, from the activation cache. */
 export class PromptReader {
-  private constructor(
+  constructor(
     private readonly context: FeatureContext,
     private prompt: PromptActivations,
   ) {}

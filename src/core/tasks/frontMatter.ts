@@ -52,6 +52,7 @@ export const attributionMethods: readonly AttributionMethod[] = [
   'occlusion',
   'gradient-times-input',
   'integrated-gradients',
+  'observable-propagation',
 ];
 
 /** YAML of a prompt file is a few lines; anything longer is a file of another kind and would only stall the editor. */

@@ -27,6 +27,11 @@ export async function changeMethod(context: CommandContext, given: PromptTarget 
       detail:
         'Gradients on the line from the mean embedding of the vocabulary, times the way from there. A hundred forward passes.',
     },
+    {
+      label: 'observable-propagation',
+      detail:
+        'What one head, or a path of heads and MLPs, reads from each token along the observable; attention held fixed. One forward pass.',
+    },
   ].map((item) => ({ ...item, description: item.label === now ? 'in force' : '' }));
   const picked = await vscode.window.showQuickPick(items, { title: 'Method of Token Attribution' });
   if (picked && picked.label !== now) await writeFrontMatter(document, 'method', picked.label);

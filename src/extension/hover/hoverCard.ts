@@ -24,12 +24,14 @@ const methodNames = {
   occlusion: 'occlusion',
   'gradient-times-input': 'gradient × input',
   'integrated-gradients': 'integrated gradients',
+  'observable-propagation': 'observable propagation',
 } as const;
 const methodNotes = {
   direct: 'attention and norm frozen',
   occlusion: 'token replaced by the mean embedding',
   'gradient-times-input': 'embedding times gradient',
   'integrated-gradients': 'path from the mean embedding',
+  'observable-propagation': 'attention held fixed',
 } as const;
 
 /*

@@ -27,6 +27,7 @@ const methodDocs: Readonly<Record<AttributionMethod, string>> = {
   occlusion: 'Token replaced by the mean embedding, one forward pass for each token',
   'gradient-times-input': 'Embedding times gradient, three forward passes',
   'integrated-gradients': 'Gradients on the way from the mean embedding, about a hundred forward passes',
+  'observable-propagation': 'What one head or path reads from each token along the observable, one forward pass',
 };
 
 /** What follows a key that was just chosen, in VS Code's snippet syntax. */

@@ -21,6 +21,7 @@ const methods = [
   { id: 'occlusion', label: 'Occlusion' },
   { id: 'gradient-times-input', label: 'Gradient × Input' },
   { id: 'integrated-gradients', label: 'Integrated Gradients' },
+  { id: 'observable-propagation', label: 'Propagation' },
 ] as const;
 
 function Header({ document, view, width, theme, actions }: TracePartProps): VNode {

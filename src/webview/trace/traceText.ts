@@ -13,21 +13,46 @@ export function readToken(document: TraceDocument): string {
 }
 
 /** What the numbers under the tokens are. */
-export function stripWords({ method }: TraceDocument): string {
-  return method === 'direct' ? 'added by each token' : 'lost without each token';
+export function stripWords({ method, propagation }: TraceDocument): string {
+  switch (method) {
+    case 'direct':
+      return 'added by each token';
+    case 'occlusion':
+      return 'lost without each token';
+    case 'gradient-times-input':
+    case 'integrated-gradients':
+      return 'attributed to each token';
+    case 'observable-propagation':
+      return propagation?.view === 'contribution' ? 'added by each token along the path' : 'score of each token';
+  }
+}
+
+/** What the numbers are, and where the observable is read. */
+function metricOf(document: TraceDocument): string {
+  const { method, propagation } = document;
+  const at = readToken(document);
+  switch (method) {
+    case 'direct':
+      return `Direct logit attribution at ${at}, attention and norm scale frozen`;
+    case 'occlusion':
+      return `Occlusion at ${at}: the fall of the observable when a token is replaced`;
+    case 'gradient-times-input':
+      return `Gradient times input at ${at}`;
+    case 'integrated-gradients':
+      return `Integrated gradients at ${at}`;
+    case 'observable-propagation': {
+      const along = propagation === undefined ? '' : ` along ${propagation.path}, norms ${propagation.norm}`;
+      return `Observable propagation at ${at}${along}, attention held fixed`;
+    }
+  }
 }
 
 /** Metric and position · n · ablation · model and patches · #hash. */
 export function subtitleOf(document: TraceDocument): string {
-  const { provenance, method } = document;
-  const at = readToken(document);
-  const metric =
-    method === 'direct'
-      ? `Direct logit attribution at ${at}, attention and norm scale frozen`
-      : `Occlusion at ${at}: the fall of the observable when a token is replaced`;
+  const { provenance } = document;
   const ablation = provenance.ablation === 'none' ? 'no ablation' : provenance.ablation;
   const patches = provenance.patches.length === 0 ? 'no patches' : `patches ${provenance.patches.join(', ')}`;
-  return `${metric} · n = 1 prompt · ${ablation} · ${provenance.modelLabel}, ${patches} · #${provenance.hash}`;
+  return `${metricOf(document)} · n = 1 prompt · ${ablation} · ${provenance.modelLabel}, ${patches} · #${provenance.hash}`;
 }
 
 /** What a paper or a note needs to say where a number comes from. */
