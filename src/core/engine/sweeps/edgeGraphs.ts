@@ -52,7 +52,7 @@ function byHead(
 }
 
 /** The maps to q, k and v by head. Reshaping weights is done once, when the graph is loaded. */
-function headMaps(graph: GraphBuilder, config: ModelConfig, { attention }: BlockWeights): ByHead[] {
+export function headMaps(graph: GraphBuilder, config: ModelConfig, { attention }: BlockWeights): ByHead[] {
   const { nHeads, nKeyValueHeads, dModel, dHead } = config;
   const { qkv } = attention;
   if (qkv.kind === 'separate') {
