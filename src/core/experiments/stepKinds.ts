@@ -2,6 +2,7 @@ import { circuitEvaluate } from '../circuits/steps/circuitEvaluate.ts';
 import { discoverEap, discoverEapIg } from '../circuits/steps/discoverEap.ts';
 import { discoverAcdc, discoverGreedy } from '../circuits/steps/discoverPruned.ts';
 import { debias } from '../observables/steps/debias.ts';
+import { headsMap } from '../observables/steps/headsMap.ts';
 import { topTokens } from '../observables/steps/topTokens.ts';
 import { baseline } from './baseline.ts';
 import type { StepKind } from './stepKind.ts';
@@ -44,6 +45,7 @@ export const stepKinds: readonly StepKind[] = [
   anyKind(discoverEapIg),
   anyKind(discoverAcdc),
   anyKind(discoverGreedy),
+  anyKind(headsMap),
   anyKind(topTokens),
   anyKind(debias),
 ];

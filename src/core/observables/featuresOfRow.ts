@@ -13,7 +13,8 @@ export interface FeatureRow {
   readonly corruption?: string;
 }
 
-function corruptionOf(task: TaskSet, wanted: string | undefined): string | null {
+/** The corruption asked for; by default the only one, null where there is none or several. @throws MechanistError `bad-input` */
+export function corruptionOf(task: TaskSet, wanted: string | undefined): string | null {
   const { corruptions } = task;
   if (wanted === undefined) return corruptions.length === 1 ? corruptions[0] : null;
   if (corruptions.includes(wanted)) return wanted;

@@ -1,9 +1,8 @@
 import type { FinalNorm } from '../engine/finalNorm.ts';
 import type { RunContext } from '../engine/modelRunner.ts';
-import type { HeadOutputs } from '../engine/sweeps/headOutputs.ts';
-import type { SweepStack } from '../engine/sweeps/sweepStack.ts';
 import { normAlong } from './normPullBack.ts';
 import type { PathPair } from './pathPair.ts';
+import type { PathStack } from './pathStack.ts';
 import { dot } from './vectors.ts';
 
 /** A node of a path between the places of a pair; `place`: the token that it reads. */
@@ -56,13 +55,13 @@ export class PathPatcher {
   private readonly drop: FinalDrop;
 
   constructor(
-    private readonly stack: SweepStack,
-    private readonly heads: HeadOutputs,
+    private readonly stack: PathStack,
     readonly pair: PathPair,
     observable: StreamObservable,
     mode: FinalNormMode,
   ) {
-    this.drop = new FinalDrop(stack.runner.finalNorm, observable, pair.clean, mode);
+    const { finalNorm } = stack.sweep.runner;
+    this.drop = new FinalDrop(finalNorm, observable, pair.clean, mode);
   }
 
   /** The observable of the clean prompt. */
@@ -76,7 +75,7 @@ export class PathPatcher {
   }
 
   private row(rows: Float32Array, index: number): Float32Array {
-    const { dModel } = this.stack.config;
+    const { dModel } = this.stack.sweep.config;
     return rows.subarray(index * dModel, (index + 1) * dModel);
   }
 
@@ -95,8 +94,13 @@ export class PathPatcher {
   }
 
   /** Takes changes `[n, d_model]` of what a node reads to those of what it writes at `to`. */
-  private async through(node: PlacedNode, to: number, changes: Float32Array, context: RunContext): Promise<Float32Array> {
-    const { dModel } = this.stack.config;
+  private async through(
+    node: PlacedNode,
+    to: number,
+    changes: Float32Array,
+    context: RunContext,
+  ): Promise<Float32Array> {
+    const { dModel } = this.stack.sweep.config;
     if (node.kind === 'embedding') throw new Error('Nothing comes before the embedding.');
     const { pre, mid } = this.pair.layers[node.layer];
     const clean = this.row(node.kind === 'mlp' ? mid : pre, node.place);
@@ -109,8 +113,8 @@ export class PathPatcher {
       for (let i = 0; i < x.length; i += 1) x[i] = clean[i % dModel] + (i < part.length ? part[i] : 0);
       const out =
         node.kind === 'head'
-          ? await this.heads.of(node.layer, node.head, x, context)
-          : await this.stack.mlp(node.layer, x, context);
+          ? await this.stack.heads.of(node.layer, node.head, x, context)
+          : await this.stack.sweep.mlp(node.layer, x, context);
       for (let i = 0; i < part.length; i += 1) {
         result[first + i] = share * (out[i] - out[part.length + (i % dModel)]);
       }
@@ -127,17 +131,25 @@ export class PathPatcher {
     nodes: readonly PlacedNode[],
     context: RunContext,
   ): Promise<Float64Array> {
-    const { dModel } = this.stack.config;
+    const { dModel } = this.stack.sweep.config;
     const { end } = this.pair;
     const at = path.at(-1)?.place ?? end;
-    let changes = new Float32Array(nodes.length * dModel);
+    const changes = new Float32Array(nodes.length * dModel);
     nodes.forEach((node, i) => {
       changes.set(this.change(node, at), i * dModel);
     });
+    return await this.falls(path, changes, context);
+  }
+
+  /** How much the observable falls when what the path's last node reads changes: `[n, d_model]` → `[n]`, in logits. */
+  async falls(path: readonly PlacedNode[], changes: Float32Array, context: RunContext): Promise<Float64Array> {
+    const { end } = this.pair;
+    let carried = changes;
     for (let i = path.length - 1; i >= 0; i -= 1) {
-      changes = (await this.through(path[i], path[i - 1]?.place ?? end, changes, context)) as Float32Array<ArrayBuffer>;
+      carried = await this.through(path[i], path[i - 1]?.place ?? end, carried, context);
     }
-    return Float64Array.from(nodes, (_, i) => this.drop.of(this.row(changes, i)));
+    const count = changes.length / this.stack.sweep.config.dModel;
+    return Float64Array.from({ length: count }, (_, i) => this.drop.of(this.row(carried, i)));
   }
 
   /** Contribution of one path. */

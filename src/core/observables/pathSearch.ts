@@ -57,7 +57,7 @@ export function extensionsOf(
 const meanOf = (rows: readonly number[]) => rows.reduce((sum, value) => sum + value, 0) / rows.length;
 
 /** The paths with the largest mean contributions by size; of equal ones the earlier. */
-export function strongest(paths: readonly FoundPath[], count: number): readonly FoundPath[] {
+function strongest(paths: readonly FoundPath[], count: number): readonly FoundPath[] {
   const sized = paths.map((path) => ({ path, size: Math.abs(meanOf(path.rows)) }));
   return sized
     .sort((a, b) => b.size - a.size)

@@ -22,7 +22,7 @@ const TERMS = [
   { id: 7, weight: 1 },
   { id: 12, weight: -1.5 },
 ];
-const valueOf = (logits: readonly number[]) => TERMS.reduce((sum, { id, weight }) => sum + weight * logits[id], 0);
+const observableOf = (logits: readonly number[]) => TERMS.reduce((sum, { id, weight }) => sum + weight * logits[id], 0);
 
 /** Two layers of two heads, so that every path can be gone through. */
 function small(config: ModelConfig): ModelConfig {
@@ -45,7 +45,7 @@ describe.each(['gpt2', 'gptNeo', 'gptNeoX', 'llama', 'mistral'])('patched paths 
     return readPathPair(runner, stack, { clean: CLEAN, dirty, places, end: places.indexOf(LAST) }, {});
   };
   const patcher = (pair: PathPair, mode: FinalNormMode) =>
-    new PathPatcher(new SweepStack(runner), new HeadOutputs(runner), pair, observable, mode);
+    new PathPatcher({ sweep: new SweepStack(runner), heads: new HeadOutputs(runner) }, pair, observable, mode);
   const extend = (pair: PathPair, path: readonly PlacedNode[]) => {
     const readable = (from: number, to: number) => pair.places[from] <= pair.places[to];
     return extensionsOf(config, path, { end: pair.end, places: pair.places.length, readable });
@@ -83,13 +83,13 @@ describe.each(['gpt2', 'gptNeo', 'gptNeoX', 'llama', 'mistral'])('patched paths 
     const [clean, dirty] = [cleanRun, dirtyRun].map((run) => run.activations.get(hook)?.[first.reads] ?? []);
     const change = dirty.map((value, i) => value - clean[i]);
     const restriction = { config, weights: model.weights, tokens: CLEAN, clean: cleanRun, nodes, freezeScales: false };
-    return valueOf(cleanRun.logits[LAST]) - valueOf(restrictedRun(restriction, change)[LAST]);
+    return observableOf(cleanRun.logits[LAST]) - observableOf(restrictedRun(restriction, change)[LAST]);
   };
 
   it('are what the model does along that path alone; a beam wider than all paths finds every one', async () => {
     const places = [1, 2, 3];
     const own = patcher(await read(places), 'real');
-    expect(own.clean).toBeCloseTo(valueOf(cleanRun.logits[LAST]), 4);
+    expect(own.clean).toBeCloseTo(observableOf(cleanRun.logits[LAST]), 4);
     const every = new Map<string, number>();
     const visit = (path: readonly PlacedNode[]): void => {
       for (const node of extend(own.pair, path)) {
@@ -163,7 +163,8 @@ describe.each(['gpt2', 'gptNeo', 'gptNeoX', 'llama', 'mistral'])('patched paths 
       const own = patcher(pair, 'frozen');
       const values = await own.contributions([], extend(pair, []), {});
       const along = runner.finalNorm.pullBack(observable.direction, runner.finalNorm.scale(pair.clean));
-      const parts = values.reduce((sum, value) => sum + value, 0) + own.fall(pair.otherTokens) + own.fall(pair.patterns);
+      const parts =
+        values.reduce((sum, value) => sum + value, 0) + own.fall(pair.otherTokens) + own.fall(pair.patterns);
       expect(Math.abs(parts - dot(along, plus(pair.clean, pair.dirty, -1)))).toBeLessThan(1e-4);
       expect(Math.abs(own.fall(pair.patterns))).toBeGreaterThan(1e-3);
       if (places.length === 4) expect(Math.abs(own.fall(pair.otherTokens))).toBeLessThan(1e-5);

@@ -58,4 +58,9 @@ export class HeadOutputs {
     const { out } = await this.runner.pool.run(this.kind, layer, feeds, ['out'], { signal });
     return finiteNumbers(out, `blocks.${layer}.attn.hook_z`);
   }
+
+  /** Frees the graphs; they can be used again. */
+  async release(): Promise<void> {
+    await this.runner.pool.release(this.kind);
+  }
 }
