@@ -1,5 +1,5 @@
 import type { PackedArray } from '../../src/shared/packedArray.ts';
-import type { HeadDetail, LensTable, TraceDocument } from '../../src/shared/traceDocument.ts';
+import type { HeadDetail, LensTable, PropagationDetail, TraceDocument } from '../../src/shared/traceDocument.ts';
 
 /** A small seeded generator (mulberry32), uniform in [0, 1). */
 function seeded(seed: number): () => number {
@@ -168,4 +168,20 @@ export function makeHead(document: TraceDocument, layer: number, head: number, s
       ],
     },
   };
+}
+
+/** What observable propagation adds to a trace, in the shape of a real one. For tests of what is shown only. */
+export function withPropagation(document: TraceDocument, change: Partial<PropagationDetail> = {}): TraceDocument {
+  const scores = document.attributions.map((value) => 2 * value);
+  const attention = document.tokens.map(() => 1 / document.tokens.length);
+  const contributions = scores.map((score, i) => score * (attention[i] ?? 0));
+  const contribution = sum(contributions);
+  const propagation: PropagationDetail = {
+    ...{ path: 'L21.H4@7', pathIsDefault: false, norm: 'frozen', view: 'score' },
+    ...{ hook: 'blocks.21.hook_resid_pre', scores, attention, contributions, contribution },
+    ...{ share: contribution / document.observable.value, norms: [{ norm: 'ln_final', rho: 0.1, angle: 0.1 }] },
+    ...change,
+  };
+  const attributions = propagation.view === 'score' ? propagation.scores : propagation.contributions;
+  return { ...document, method: 'observable-propagation', attributions, propagation };
 }

@@ -57,3 +57,22 @@ export function setFrontMatter(source: string, key: FrontMatterKey, value: strin
   }
   return { start: yamlEnd, end: yamlEnd, newText: `${key}: ${value}${eol}` };
 }
+
+/** One edit that sets several keys, from the first change to the last. Null as `setFrontMatter`. */
+export function setFrontMatterKeys(
+  source: string,
+  pairs: readonly (readonly [key: FrontMatterKey, value: string])[],
+): TextEdit | null {
+  let text = source;
+  for (const [key, value] of pairs) {
+    const change = setFrontMatter(text, key, value);
+    if (!change) return null;
+    text = text.slice(0, change.start) + change.newText + text.slice(change.end);
+  }
+  const most = Math.min(source.length, text.length);
+  let start = 0;
+  while (start < most && source[start] === text[start]) start++;
+  let kept = 0;
+  while (kept < most - start && source[source.length - 1 - kept] === text[text.length - 1 - kept]) kept++;
+  return { start, end: source.length - kept, newText: text.slice(start, text.length - kept) };
+}

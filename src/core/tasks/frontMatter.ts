@@ -1,8 +1,11 @@
 import { type Document, isMap, isScalar, isSeq, type Node, type Pair, parseDocument, type Scalar } from 'yaml';
 import type { ObservableSpec } from '../../shared/engineProtocol.ts';
-import type { AttributionMethod } from '../../shared/traceDocument.ts';
+import type { NormMode } from '../../shared/features.ts';
+import type { AttributionMethod, PropagationView } from '../../shared/traceDocument.ts';
+import { readNode, readNorm, readView } from './frontMatterPropagation.ts';
+import { FrontMatterReader, scalarText } from './frontMatterReader.ts';
 import { nearestWord } from './nearestWord.ts';
-import type { PromptProblem, PromptProblemCode } from './promptProblem.ts';
+import type { PromptProblem } from './promptProblem.ts';
 import { describeYamlError } from './yamlErrors.ts';
 
 /** A value and where it stands in the document (UTF-16 offsets, end exclusive). */
@@ -15,6 +18,12 @@ export interface Located<T> {
 /** One token of the observable, at the word that names it. */
 export interface ObservableWord extends Located<string> {
   readonly weight: number;
+}
+
+/** The path of observable propagation. */
+export interface LocatedPath extends Located<string> {
+  /** Document offset of its first character, behind a quote. */
+  readonly textStart: number;
 }
 
 /** The settings at the head of a prompt file. A key that is absent or wrong is undefined. */
@@ -36,6 +45,10 @@ export interface FrontMatter {
   /** 0-based, negative from the end; undefined for `last`. In the file it is 1-based. */
   readonly position?: Located<number>;
   readonly method?: Located<AttributionMethod>;
+  /** Of observable propagation: the path along which the observable is taken back, as it is written. */
+  readonly node?: LocatedPath;
+  readonly norm?: Located<NormMode>;
+  readonly view?: Located<PropagationView>;
   /** Kept for analyses that compare runs. */
   readonly corrupted?: Located<string | readonly string[]>;
   /** Kept for analyses that score answers. */
@@ -43,7 +56,17 @@ export interface FrontMatter {
 }
 
 /** Keys that the front matter of a prompt file may have, in the order in which they are offered. */
-export const frontMatterKeys = ['model', 'observable', 'position', 'method', 'corrupted', 'answers'] as const;
+export const frontMatterKeys = [
+  'model',
+  'observable',
+  'position',
+  'method',
+  'node',
+  'norm',
+  'view',
+  'corrupted',
+  'answers',
+] as const;
 export type FrontMatterKey = (typeof frontMatterKeys)[number];
 
 /** Ways to compute token attributions, as written after `method:`. */
@@ -58,53 +81,7 @@ export const attributionMethods: readonly AttributionMethod[] = [
 /** YAML of a prompt file is a few lines; anything longer is a file of another kind and would only stall the editor. */
 const longestFrontMatter = 64 * 1024;
 
-type Writable<T> = { -readonly [K in keyof T]: T[K] };
-
-class Reader {
-  readonly problems: PromptProblem[] = [];
-  readonly result: Writable<FrontMatter>;
-
-  constructor(
-    readonly base: number,
-    readonly yaml: string,
-    block: { start: number; end: number },
-  ) {
-    this.result = { ...block, yamlStart: base, yamlEnd: base + yaml.length };
-  }
-
-  /** Document range of a node, never empty: a value that is missing is underlined at `otherwise`, its key. */
-  rangeOf(node: Node | null | undefined, otherwise: Node | null = null): { start: number; end: number } {
-    const own = node?.range;
-    const range = (own && own[1] > own[0] ? own : (otherwise?.range ?? own)) ?? [0, 0, 0];
-    return this.clamp(range[0], range[1]);
-  }
-
-  clamp(from: number, to: number): { start: number; end: number } {
-    const start = Math.max(0, Math.min(from, this.yaml.length));
-    const end = Math.max(start, Math.min(to, this.yaml.length));
-    return end > start
-      ? { start: this.base + start, end: this.base + end }
-      : { start: this.base + Math.max(0, start - 1), end: this.base + Math.max(1, end) };
-  }
-
-  report(
-    range: { start: number; end: number },
-    code: PromptProblemCode,
-    message: string,
-    fix?: { title: string; newText: string },
-    severity: 'error' | 'warning' = 'error',
-  ): void {
-    this.problems.push({ ...range, severity, code, message, ...(fix && { fix: { ...range, ...fix } }) });
-  }
-}
-
-/** The text of a key or a plain value as it was meant, whatever YAML made of it (`no`, `1`, `null`). */
-function scalarText(scalar: Scalar): string {
-  if (typeof scalar.value === 'string') return scalar.value;
-  return scalar.source ?? String(scalar.value);
-}
-
-function readModel(reader: Reader, value: Node | null, key: Node): void {
+function readModel(reader: FrontMatterReader, value: Node | null, key: Node): void {
   if (isScalar(value) && value.value !== null && scalarText(value).trim() !== '') {
     reader.result.model = { value: scalarText(value).trim(), ...reader.rangeOf(value) };
   } else {
@@ -116,7 +93,7 @@ function readModel(reader: Reader, value: Node | null, key: Node): void {
   }
 }
 
-function readMethod(reader: Reader, value: Node | null, key: Node): void {
+function readMethod(reader: FrontMatterReader, value: Node | null, key: Node): void {
   const range = reader.rangeOf(value, key);
   const text = isScalar(value) ? scalarText(value) : '';
   const method = attributionMethods.find((m) => m === text);
@@ -129,7 +106,7 @@ function readMethod(reader: Reader, value: Node | null, key: Node): void {
   reader.report(range, 'unknown-method', `method is one of ${attributionMethods.join(', ')}.`, fix);
 }
 
-function readPosition(reader: Reader, value: Node | null, key: Node): void {
+function readPosition(reader: FrontMatterReader, value: Node | null, key: Node): void {
   const range = reader.rangeOf(value, key);
   const position = isScalar(value) ? value.value : undefined;
   if (position === 'last') return;
@@ -145,7 +122,7 @@ function readPosition(reader: Reader, value: Node | null, key: Node): void {
   }
 }
 
-function readWord(reader: Reader, pair: Pair, words: ObservableWord[]): boolean {
+function readWord(reader: FrontMatterReader, pair: Pair, words: ObservableWord[]): boolean {
   const key = pair.key as Node;
   const value = pair.value as Node | null;
   const text = isScalar(key) ? scalarText(key) : null;
@@ -168,7 +145,7 @@ function readWord(reader: Reader, pair: Pair, words: ObservableWord[]): boolean 
   return true;
 }
 
-function readObservable(reader: Reader, value: Node | null, key: Node): void {
+function readObservable(reader: FrontMatterReader, value: Node | null, key: Node): void {
   const range = reader.rangeOf(value, key);
   if (isScalar(value) && value.value !== null && scalarText(value) !== '') {
     const text = scalarText(value);
@@ -196,7 +173,7 @@ function readObservable(reader: Reader, value: Node | null, key: Node): void {
   reader.result.observable = { value: Object.fromEntries(words.map((w) => [w.value, w.weight])), words, ...range };
 }
 
-function readCorrupted(reader: Reader, value: Node | null, key: Node): void {
+function readCorrupted(reader: FrontMatterReader, value: Node | null, key: Node): void {
   const range = reader.rangeOf(value, key);
   if (isScalar(value) && typeof value.value === 'string') {
     reader.result.corrupted = { value: value.value, ...range };
@@ -211,7 +188,7 @@ function readCorrupted(reader: Reader, value: Node | null, key: Node): void {
   }
 }
 
-function readAnswers(reader: Reader, value: Node | null, key: Node, document: Document): void {
+function readAnswers(reader: FrontMatterReader, value: Node | null, key: Node, document: Document): void {
   const range = reader.rangeOf(value, key);
   if (isSeq(value) && value.items.every((item) => isMap(item) || (isScalar(item) && typeof item.value === 'string'))) {
     reader.result.answers = { value: value.toJS(document, { maxAliasCount: 20 }) as unknown[], ...range };
@@ -220,7 +197,7 @@ function readAnswers(reader: Reader, value: Node | null, key: Node, document: Do
   }
 }
 
-function readPair(reader: Reader, pair: Pair, document: Document): void {
+function readPair(reader: FrontMatterReader, pair: Pair, document: Document): void {
   const key = pair.key as Node;
   const value = (pair.value ?? null) as Node | null;
   const name = isScalar(key) ? scalarText(key) : '';
@@ -237,11 +214,14 @@ function readPair(reader: Reader, pair: Pair, document: Document): void {
   else if (known === 'observable') readObservable(reader, value, key);
   else if (known === 'position') readPosition(reader, value, key);
   else if (known === 'method') readMethod(reader, value, key);
+  else if (known === 'node') readNode(reader, value, key);
+  else if (known === 'norm') readNorm(reader, value, key);
+  else if (known === 'view') readView(reader, value, key);
   else if (known === 'corrupted') readCorrupted(reader, value, key);
   else readAnswers(reader, value, key, document);
 }
 
-function readDocument(reader: Reader): void {
+function readDocument(reader: FrontMatterReader): void {
   const document = parseDocument(reader.yaml, { prettyErrors: false, logLevel: 'silent' });
   for (const error of document.errors) {
     const { from, to, message } = describeYamlError(reader.yaml, error);
@@ -269,7 +249,7 @@ export function parseFrontMatter(
   base: number,
   block: { start: number; end: number },
 ): { frontMatter: FrontMatter; problems: PromptProblem[] } {
-  const reader = new Reader(base, yaml, block);
+  const reader = new FrontMatterReader(base, yaml, block);
   if (yaml.length > longestFrontMatter) {
     const message = `Front matter is at most 64 kB; this has ${Math.round(yaml.length / 1024)} kB. Is a line --- missing?`;
     reader.report({ start: block.start, end: block.start + 3 }, 'front-matter-too-long', message);

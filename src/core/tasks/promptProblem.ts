@@ -7,6 +7,8 @@ export type PromptProblemCode =
   | 'wrong-type'
   | 'not-finite'
   | 'unknown-method'
+  | 'unknown-word'
+  | 'bad-path'
   | 'position-zero'
   | 'observable-empty'
   | 'zero-weight'

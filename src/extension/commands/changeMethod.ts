@@ -1,11 +1,13 @@
 import * as vscode from 'vscode';
 import type { PromptTarget } from '../../shared/contributions.ts';
+import { askPropagation } from './askPropagation.ts';
 import { type CommandContext, findPrompt } from './commandContext.ts';
 import { writeFrontMatter } from './writeFrontMatter.ts';
 
 /** Asks how tokens are scored and writes it into the front matter. */
 export async function changeMethod(context: CommandContext, given: PromptTarget | undefined): Promise<void> {
-  const { document, session } = await findPrompt(context, given);
+  const found = await findPrompt(context, given);
+  const { document, session } = found;
   const now = session.file.frontMatter?.method?.value ?? session.settings.method;
   const items = [
     {
@@ -34,5 +36,7 @@ export async function changeMethod(context: CommandContext, given: PromptTarget 
     },
   ].map((item) => ({ ...item, description: item.label === now ? 'in force' : '' }));
   const picked = await vscode.window.showQuickPick(items, { title: 'Method of Token Attribution' });
-  if (picked && picked.label !== now) await writeFrontMatter(document, 'method', picked.label);
+  if (!picked) return;
+  const more = picked.label === 'observable-propagation' ? await askPropagation(context, found) : [];
+  if (picked.label !== now || more.length > 0) await writeFrontMatter(document, ['method', picked.label], ...more);
 }

@@ -112,5 +112,5 @@ async function askObservable(context: CommandContext, found: FoundPrompt): Promi
 export async function changeObservable(context: CommandContext, given: PromptTarget | undefined): Promise<void> {
   const found = await findPrompt(context, given);
   const text = await askObservable(context, found);
-  if (text !== undefined && text.trim() !== '') await writeFrontMatter(found.document, 'observable', text.trim());
+  if (text !== undefined && text.trim() !== '') await writeFrontMatter(found.document, ['observable', text.trim()]);
 }

@@ -31,6 +31,6 @@ export async function chooseModel(context: CommandContext, given: PromptTarget |
   if (!picked) return;
   const ref = picked.listing ? picked.listing.ref : await addModel(context);
   if (ref === undefined) return;
-  if (ref !== named) await writeFrontMatter(document, 'model', plainText(ref));
+  if (ref !== named) await writeFrontMatter(document, ['model', plainText(ref)]);
   if (picked.listing?.state === 'remote') await downloadModel(context, { id: ref });
 }

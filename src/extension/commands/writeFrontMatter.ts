@@ -1,15 +1,14 @@
 import * as vscode from 'vscode';
-import { setFrontMatter } from '../../core/tasks/editFrontMatter.ts';
+import { setFrontMatterKeys } from '../../core/tasks/editFrontMatter.ts';
 import type { FrontMatterKey } from '../../core/tasks/frontMatter.ts';
 import { MechanistError } from '../../shared/errors.ts';
 
-/** Sets one key of a prompt file's front matter, as an edit that can be undone. `value` is YAML text. */
+/** Sets keys of a prompt file's front matter, as one edit that can be undone. Values are YAML text. */
 export async function writeFrontMatter(
   document: vscode.TextDocument,
-  key: FrontMatterKey,
-  value: string,
+  ...pairs: readonly (readonly [key: FrontMatterKey, value: string])[]
 ): Promise<void> {
-  const change = setFrontMatter(document.getText(), key, value);
+  const change = setFrontMatterKeys(document.getText(), pairs);
   if (!change) {
     throw new MechanistError(
       'bad-input',

@@ -1,8 +1,9 @@
 import type { Commands, PromptTarget } from '../../shared/contributions.ts';
 import { percent, share, signed, signedFixed, visibleToken } from '../../shared/format.ts';
 import type { Palette } from '../../shared/palette.ts';
-import type { LensTable, TraceDocument } from '../../shared/traceDocument.ts';
+import type { LensTable, PropagationDetail, TraceDocument } from '../../shared/traceDocument.ts';
 import { codeSpan, escapeHtml } from '../markdown.ts';
+import { normText, worstNorm } from '../promptLanguage/propagationText.ts';
 import { type CarrierTable, carrierTable } from './carriedBy.ts';
 import { attributionBar, lensBars, rowBar } from './hoverImages.ts';
 
@@ -51,6 +52,8 @@ const strong = (text: string) => `<strong>${text}</strong>`;
 const small = (text: string) => `<small>${text}</small>`;
 const quiet = (text: string) => `<span style="color:var(--vscode-descriptionForeground);">${text}</span>`;
 
+const warning = (text: string) => `<span style="color:var(--vscode-editorWarning-foreground);">${text}</span>`;
+
 /** In a prompt without BOS the first token takes the attention that heads have no other use for. */
 function isRest({ document, token }: Pick<HoverCardInput, 'document' | 'token'>): boolean {
   const alone = document.tokens.length === 1 || document.method !== 'direct';
@@ -69,6 +72,7 @@ function header({ document, token }: HoverCardInput): string {
 function attribution({ document, token, scaleMax, palette }: HoverCardInput): string {
   const value = document.attributions[token] ?? Number.NaN;
   const { label, value: total } = document.observable;
+  if (document.propagation) return propagated({ document, token, scaleMax, palette }, document.propagation);
   // An effect of occlusion is no part of a sum.
   const ofTotal =
     document.method === 'direct' && total !== 0
@@ -76,6 +80,31 @@ function attribution({ document, token, scaleMax, palette }: HoverCardInput): st
       : `observable ${signedFixed(total)}`;
   const bar = attributionBar(value, scaleMax, palette);
   return `<div>Adds to ${codeSpan(label)}${gap}${bar}${gap}${strong(`${signed(value)} logits`)}${gap}${quiet(ofTotal)}</div>`;
+}
+
+/** Observable propagation: score, attention and contribution of the token; then the path, its share, and how far to trust it. */
+function propagated(
+  { document, token, scaleMax, palette }: Pick<HoverCardInput, 'document' | 'token' | 'scaleMax' | 'palette'>,
+  detail: PropagationDetail,
+): string {
+  const { label, value: total } = document.observable;
+  const [score, attention, contribution] = [detail.scores, detail.attention, detail.contributions].map(
+    (values) => values[token] ?? Number.NaN,
+  ) as [number, number, number];
+  const bar = attributionBar(document.attributions[token] ?? Number.NaN, scaleMax, palette);
+  const emphasised = (text: string, view: PropagationDetail['view']) => (view === detail.view ? strong(text) : text);
+  const numbers = [
+    emphasised(`score x·y ${signed(score)}`, 'score'),
+    `attention ${share(attention)}`,
+    emphasised(`A·x·y ${signed(contribution)} logits`, 'contribution'),
+  ].join(gap);
+  const ofTotal = detail.share === null ? '' : `, ${percent(detail.share)} of ${codeSpan(label)} ${signedFixed(total)}`;
+  const path = `${codeSpan(detail.path)}, ${normText(detail)}: ${signed(detail.contribution)} logits${ofTotal}`;
+  const worst = worstNorm(detail);
+  const doubt = worst
+    ? `<div>${small(warning(`ρ ${share(Math.abs(worst.rho))} at ${worst.norm}: its scale turns the gradient by ${Math.round((worst.angle * 180) / Math.PI)}°, so this holds near this prompt only`))}</div>`
+    : '';
+  return `<div>${bar}${gap}${numbers}</div><div>${small(path)}</div>${doubt}`;
 }
 
 /** The four columns of "Carried by", nine lines each. */

@@ -7,7 +7,9 @@ import type { MemoryForecast, ModelListing } from '../../shared/modelInfo.ts';
 import type { AttributionMethod } from '../../shared/traceDocument.ts';
 import type { EnginePort } from '../engineClient.ts';
 import type { ModelDirectory } from '../modelDirectory.ts';
+import { firstTrace } from './firstTrace.ts';
 import type { PromptSessions } from './promptSessions.ts';
+import { nodeItems, normItems, viewItems } from './propagationHelp.ts';
 import { modelNamedIn, namedItems, tokenItems } from './tokenCompletion.ts';
 
 const keyDocs: Readonly<Record<FrontMatterKey, string>> = {
@@ -18,6 +20,9 @@ const keyDocs: Readonly<Record<FrontMatterKey, string>> = {
   position: 'Where the observable is read: `last`, or a token counted from 1; −1 is the last one.',
   method:
     "How tokens are scored. `direct`: direct logit attribution split over source tokens, attention and norm scale frozen. `occlusion`: the observable minus its value with the token's embedding replaced by the mean embedding.",
+  node: 'Of the method `observable-propagation`: the path along which the observable is taken back, nearest the logits first: `L9.H6`, or `L9.H6@4 <= MLP 3`. `@4` is the token that a node reads, from 1. Without it: the head that adds most directly.',
+  norm: 'Of the method `observable-propagation`: how norms are gone through. `frozen` (usual), `scaled`, `jacobian`, `secant` or `ignore`.',
+  view: 'Of the method `observable-propagation`: `score`, what the path reads from a token at full attention, or `contribution`, what reaches the observable with the attention there is.',
   corrupted: 'The corrupted prompt, or a list with one for each prompt. Kept for analyses that compare runs.',
   answers: 'Tokens that count as answers. Kept for analyses that score them.',
 };
@@ -37,6 +42,9 @@ const valueSnippets: Readonly<Record<FrontMatterKey, string>> = {
   observable: `observable: { "${tab(1, ' she')}": 1, "${tab(2, ' he')}": -1 }`,
   position: `position: ${tab(0, 'last')}`,
   method: `method: ${tab(0)}`,
+  node: `node: ${tab(0)}`,
+  norm: `norm: ${tab(0)}`,
+  view: `view: ${tab(0)}`,
   corrupted: `corrupted: ${tab(0)}`,
   answers: `answers: ["${tab(1, ' she')}"]`,
 };
@@ -67,7 +75,8 @@ function keyItems(present: ReadonlySet<string>): vscode.CompletionItem[] {
       item.insertText = new vscode.SnippetString(valueSnippets[key]);
       item.documentation = new vscode.MarkdownString(keyDocs[key]);
       item.sortText = String(i);
-      if (key === 'model' || key === 'method') item.command = { command: 'editor.action.triggerSuggest', title: '' };
+      if (['model', 'method', 'node', 'norm', 'view'].includes(key))
+        item.command = { command: 'editor.action.triggerSuggest', title: '' };
       return item;
     });
 }
@@ -115,10 +124,24 @@ export class FrontMatterHelp implements vscode.CompletionItemProvider, vscode.Ho
     const key = /^(\w+):\s*/.exec(before)?.[1];
     if (key === 'model') return modelItems(await this.#models.list().catch(() => []));
     if (key === 'method') return methodItems();
+    if (key === 'norm') return normItems();
+    if (key === 'view') return viewItems();
+    if (key === 'node') return await this.#nodes(document, position, before.replace(/^\w+:\s*/, ''));
     if (key === 'position') return [new vscode.CompletionItem('last', vscode.CompletionItemKind.EnumMember)];
     if (!/^\w*$/.test(before)) return [];
     const present = new Set(lines.flatMap((line) => /^(\w+):/.exec(line)?.[1] ?? []));
     return keyItems(present);
+  }
+
+  async #nodes(
+    document: vscode.TextDocument,
+    position: vscode.Position,
+    typed: string,
+  ): Promise<vscode.CompletionItem[]> {
+    const session = this.#sessions.get(document);
+    if (session?.choice?.kind !== 'use') return [];
+    const info = await this.#models.load(session.choice.ref).catch(() => null);
+    return info ? nodeItems(position, typed, { info, traced: firstTrace(session) }) : [];
   }
 
   /** Names of the settings, and tokens of the model; asked anew with each letter. */
@@ -136,9 +159,7 @@ export class FrontMatterHelp implements vscode.CompletionItemProvider, vscode.Ho
     const name = modelNamedIn(yaml) ?? settings.model;
     const choice = await this.#models.choose(name, settings.fallbackModel, folder).catch(() => null);
     if (choice?.kind !== 'use') return new vscode.CompletionList(names);
-    const states = session.file.prompts.map((_, i) => session.state(i));
-    const traced = states.find((state) => state.kind === 'traced');
-    const likely = traced?.document.next ?? [];
+    const likely = firstTrace(session)?.next ?? [];
     const asked = { engine: this.#engine, model: choice.ref, likely };
     const tokens = await tokenItems({ document, position }, place, asked).catch(() => []);
     return new vscode.CompletionList([...names, ...tokens], true);

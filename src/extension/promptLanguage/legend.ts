@@ -3,6 +3,7 @@ import { visibleToken } from '../../shared/format.ts';
 import type { Beyond } from '../../shared/scale.ts';
 import type { TraceDocument } from '../../shared/traceDocument.ts';
 import { axisEnd } from '../hover/hoverImages.ts';
+import { shortPropagationText } from './propagationText.ts';
 
 /** One piece of the legend: text, and its colour where it is a swatch. */
 export interface LegendPiece {
@@ -33,12 +34,14 @@ export function legendPieces(
 ): LegendPiece[] {
   const marks = highContrast ? lines : swatches;
   const { low, high } = ends(document.observable);
+  const { propagation } = document;
+  const what = propagation ? `, ${shortPropagationText(propagation)}` : '';
   const colorOf = (sign: 'positive' | 'negative', step: number) => tokenColors[sign][step - 1] ?? null;
   return [
     { text: `${low}${beyond.below ? '≤ ' : ''}${axisEnd(-max)}`, color: null },
     ...shownSteps.map((step) => ({ text: marks.negative, color: colorOf('negative', step) })),
     { text: '0', color: null },
     ...[...shownSteps].reverse().map((step) => ({ text: marks.positive, color: colorOf('positive', step) })),
-    { text: `${beyond.above ? '≥ ' : ''}${axisEnd(max)}${high} logits`, color: null },
+    { text: `${beyond.above ? '≥ ' : ''}${axisEnd(max)}${high} logits${what}`, color: null },
   ];
 }

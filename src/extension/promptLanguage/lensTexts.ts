@@ -3,6 +3,7 @@ import { bytes, signedFixed } from '../../shared/format.ts';
 import { describeAbsent, type ModelChoice } from '../modelDirectory.ts';
 import type { PromptState } from './promptRequests.ts';
 import type { PromptSession } from './promptSession.ts';
+import { propagationSentence, propagationText } from './propagationText.ts';
 
 /** One entry of the row over a prompt. Without a command it is only read. */
 export interface LensText {
@@ -62,12 +63,22 @@ export function lensTexts(session: PromptSession, prompt: number, uri: string, s
   if (choice.kind === 'absent' || state.kind === 'noModel') return model;
   const trace: LensText = { title: 'Trace', command: 'mechanist.tracePrompt', argument: target };
   if (state.kind === 'pending') return [...model, { title: 'tracing…' }, trace, ...change];
-  const { observable } = state.document;
+  const { observable, propagation } = state.document;
   const value = `${observable.label} = ${signedFixed(observable.value)} logits`;
   const tooltip = observable.isDefault
     ? 'No observable is named: the most likely next token minus the second'
     : 'Copy Trace as JSON';
   const said: LensText = { title: value, tooltip, command: 'mechanist.copyTrace', argument: target };
-  if (short) return [...(choice.insteadOf ? model : []), said, trace, ...change.slice(0, 1)];
-  return [...model, said, trace, ...change];
+  const along: LensText[] = propagation
+    ? [
+        {
+          title: propagationText(propagation),
+          tooltip: propagationSentence(propagation, observable.label),
+          command: 'mechanist.changeMethod',
+          argument: target,
+        },
+      ]
+    : [];
+  if (short) return [...(choice.insteadOf ? model : []), said, ...along, trace, ...change.slice(0, 1)];
+  return [...model, said, ...along, trace, ...change];
 }

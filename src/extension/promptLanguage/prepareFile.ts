@@ -3,7 +3,7 @@ import type { TermCheck } from '../../shared/engineProtocol.ts';
 import type { EnginePort } from '../engineClient.ts';
 import type { ModelChoice, ModelDirectory } from '../modelDirectory.ts';
 import type { PromptSettings } from '../settings.ts';
-import { type FileProblem, modelProblem } from './promptRequests.ts';
+import { type FileProblem, modelProblem, propagationProblems } from './promptRequests.ts';
 import { termProblems, termsOf } from './termProblems.ts';
 
 /** How terms tokenize, by model and text: asked once. */
@@ -64,12 +64,13 @@ export async function prepareFile(
     return { kind: 'noModel', choice, problems: problem ? [problem] : [] };
   }
   if (file.prompts.length === 0) return { kind: 'ready', choice, problems: [] };
-  await models.load(choice.ref);
+  const info = await models.load(choice.ref);
   const model = choice.insteadOf ? `${choice.ref} (instead of ${choice.insteadOf.name})` : choice.ref;
   const known = await checkTerms(file, choice.ref, checks, port);
   const { observable } = file.frontMatter ?? {};
   const all = observable ? termProblems(observable, known, model, settings.observables.specs) : [];
-  const problems = all.filter(({ code }) => code !== 'leading-space' || file.prompts.some(wantsSpace));
+  const terms = all.filter(({ code }) => code !== 'leading-space' || file.prompts.some(wantsSpace));
+  const problems = [...terms, ...propagationProblems(file, settings, info)];
   const blocked = problems.some(({ severity }) => severity === 'error');
   return { kind: blocked ? 'blocked' : 'ready', choice, problems };
 }

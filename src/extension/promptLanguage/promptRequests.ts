@@ -1,8 +1,10 @@
+import { pathProblems } from '../../core/tasks/frontMatterPropagation.ts';
 import type { PromptFile, PromptSection } from '../../core/tasks/promptFile.ts';
 import type { PromptProblem } from '../../core/tasks/promptProblem.ts';
 import type { TraceRequest } from '../../shared/engineProtocol.ts';
 import type { MechanistError } from '../../shared/errors.ts';
 import { count } from '../../shared/format.ts';
+import type { ModelInfo } from '../../shared/modelInfo.ts';
 import type { TraceDocument } from '../../shared/traceDocument.ts';
 import type { Absent } from '../modelDirectory.ts';
 import { describeAbsent } from '../modelDirectory.ts';
@@ -28,13 +30,42 @@ export function requestFor(
   settings: PromptSettings,
 ): TraceRequest {
   const { frontMatter } = file;
+  const method = frontMatter?.method?.value ?? settings.method;
   return {
     model: ref,
     prompt: prompt.text,
     ...(frontMatter?.observable && { observable: frontMatter.observable.value }),
     ...(frontMatter?.position && { position: frontMatter.position.value }),
-    method: frontMatter?.method?.value ?? settings.method,
+    method,
+    ...(method === 'observable-propagation' && propagationOf(file)),
   };
+}
+
+/** What the front matter says of observable propagation. */
+export function propagationOf({ frontMatter }: PromptFile): Pick<TraceRequest, 'path' | 'norm' | 'view'> {
+  const { node, norm, view } = frontMatter ?? {};
+  return { ...(node && { path: node.value }), ...(norm && { norm: norm.value }), ...(view && { view: view.value }) };
+}
+
+/**
+ * What only a model can tell of the path of observable propagation: layers and heads that it does not have. Keys of the method that
+ * another one does not read are said, too.
+ */
+export function propagationProblems(file: PromptFile, settings: PromptSettings, info: ModelInfo): FileProblem[] {
+  const { node, norm, view, method } = file.frontMatter ?? {};
+  const inForce = method?.value ?? settings.method;
+  if (inForce === 'observable-propagation') return node ? pathProblems(node, { sizes: info }) : [];
+  const keys = { node, norm, view };
+  return Object.entries(keys).flatMap(([key, at]): FileProblem[] => {
+    if (!at) return [];
+    const { start, end } = at;
+    const message = `${key} is read by the method observable-propagation; here it is ${inForce}.`;
+    const fix = method && {
+      title: 'Use observable-propagation',
+      ...{ start: method.start, end: method.end, newText: 'observable-propagation' },
+    };
+    return [{ start, end, severity: 'warning', code: 'not-read', message, ...(fix && { fix }) }];
+  });
 }
 
 /** At the name of a model that nobody knows or that has gone. A model that can be downloaded is no mistake. */

@@ -35,7 +35,7 @@ export function registerPromptLanguage(
     languages.registerInlayHintsProvider(selector, hints),
     languages.registerHoverProvider(selector, new TokenHover(sessions)),
     languages.registerHoverProvider(selector, help),
-    languages.registerCompletionItemProvider(selector, help, ':', ' ', '"', '{', ','),
+    languages.registerCompletionItemProvider(selector, help, ':', ' ', '"', '{', ',', '@', '='),
     languages.registerCodeActionsProvider(selector, new PromptQuickFixes(sessions), quickFixes),
     languages.registerDocumentSymbolProvider(selector, new PromptSymbols(sessions), { label: 'Prompts' }),
   );

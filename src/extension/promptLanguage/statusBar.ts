@@ -1,22 +1,17 @@
 import * as vscode from 'vscode';
+import type { PropagationDetail } from '../../shared/traceDocument.ts';
 import { describeAbsent } from '../modelDirectory.ts';
 import { isHighContrastTheme } from '../theme.ts';
+import { firstTrace } from './firstTrace.ts';
 import { type LegendPiece, legendPieces } from './legend.ts';
 import type { PromptSession } from './promptSession.ts';
 import type { PromptSessions } from './promptSessions.ts';
+import { propagationSentence } from './propagationText.ts';
 import { beyondEnd } from './tint.ts';
 
 const legendLength = 9;
 /** Right of the file's own items, left of the language. */
 const legendPriority = 120;
-
-function firstTrace(session: PromptSession) {
-  for (let i = 0; i < session.file.prompts.length; i++) {
-    const state = session.state(i);
-    if (state.kind === 'traced') return state.document;
-  }
-  return null;
-}
 
 function makeLegend(): vscode.StatusBarItem[] {
   return Array.from({ length: legendLength }, (_, i) => {
@@ -71,10 +66,14 @@ export class PromptStatusBar implements vscode.Disposable {
     this.#showLegend(
       tinted ? legendPieces(trace, max, beyondEnd(session.shown, max), isHighContrastTheme()) : [],
       trace?.observable.label ?? '',
+      trace?.propagation,
     );
   }
 
-  #showLegend(pieces: readonly LegendPiece[], observable: string): void {
+  #showLegend(pieces: readonly LegendPiece[], observable: string, propagation?: PropagationDetail): void {
+    const what = propagation
+      ? propagationSentence(propagation, observable)
+      : `What each token adds to ${observable}, in logits.`;
     this.#legend.forEach((item, i) => {
       const piece = pieces[i];
       if (!piece) {
@@ -83,7 +82,7 @@ export class PromptStatusBar implements vscode.Disposable {
       }
       item.text = piece.text;
       item.color = piece.color === null ? undefined : new vscode.ThemeColor(piece.color);
-      item.tooltip = `What each token adds to ${observable}, in logits. Click to change the observable.`;
+      item.tooltip = `${what} Click to change the observable.`;
       item.accessibilityInformation = { label: i === 0 ? `Scale of ${observable}, ${piece.text}` : piece.text };
       item.show();
     });

@@ -7,7 +7,7 @@ import type { EnginePort } from '../engineClient.ts';
 
 /** Equal requests have equal keys. Short, however long the prompt. */
 export function traceKey(request: TraceRequest): string {
-  const { model, prompt, observable, position, method, top } = request;
+  const { model, prompt, observable, position, method, top, steps, path, norm, view } = request;
   const question = JSON.stringify([
     model,
     prompt,
@@ -15,6 +15,7 @@ export function traceKey(request: TraceRequest): string {
     position,
     method,
     top,
+    ...[steps, path, norm, view],
   ]);
   return createHash('sha1').update(question).digest('base64');
 }

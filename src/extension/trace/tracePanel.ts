@@ -7,6 +7,7 @@ import type { AttributionMethod } from '../../shared/traceDocument.ts';
 import type { FromTracePanel, ToTracePanel } from '../../shared/tracePanelProtocol.ts';
 import type { EnginePort } from '../engineClient.ts';
 import { tokenAt } from '../hover/tokenHover.ts';
+import { propagationOf } from '../promptLanguage/promptRequests.ts';
 import type { PromptSession } from '../promptLanguage/promptSession.ts';
 import type { PromptSessions } from '../promptLanguage/promptSessions.ts';
 import { moveShown } from '../promptLanguage/shownTokens.ts';
@@ -114,7 +115,10 @@ export class TracePanel {
 
   #question(session: PromptSession, index: number): TraceRequest | null {
     const request = session.request(index);
-    return request && this.#method ? { ...request, method: this.#method } : request;
+    const method = this.#method;
+    if (!request || !method) return request;
+    const { path, norm, view, ...rest } = request;
+    return { ...rest, method, ...(method === 'observable-propagation' && propagationOf(session.file)) };
   }
 
   /** Traces the prompt again if what it asks has changed. */

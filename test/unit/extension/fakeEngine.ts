@@ -4,7 +4,7 @@ import { MechanistError } from '../../../src/shared/errors.ts';
 import type { ModelInfo, ModelListing } from '../../../src/shared/modelInfo.ts';
 import type { RequestOptions } from '../../../src/shared/rpc.ts';
 import type { TraceDocument } from '../../../src/shared/traceDocument.ts';
-import { makeTrace } from '../../support/traceFixture.ts';
+import { makeTrace, withPropagation } from '../../support/traceFixture.ts';
 
 const listing = (ref: string, state: ModelListing['state'], downloadBytes: number | null = null): ModelListing => ({
   ref,
@@ -28,7 +28,10 @@ function traceOf(request: TraceRequest): TraceDocument {
   const starts = tokens.map((_, i) => tokens.slice(0, i).join('').length);
   const placed = tokens.map((text, id) => ({ id, text, start: starts[id] ?? 0, end: (starts[id] ?? 0) + text.length }));
   const document = makeTrace({ tokens, nLayers: 2, nHeads: 2, seed: request.prompt.length });
-  return { ...document, prompt: request.prompt, tokens: placed, tokensInText: placed.length, method: request.method };
+  const trace = { ...document, prompt: request.prompt, tokens: placed, tokensInText: placed.length };
+  if (request.method !== 'observable-propagation') return { ...trace, method: request.method };
+  const { path, norm, view } = request;
+  return withPropagation(trace, { ...(path && { path }), ...(norm && { norm }), ...(view && { view }) });
 }
 
 /** An engine in the test's own process: answers when the test lets it, remembers what it was asked. */
@@ -68,7 +71,7 @@ export class FakeEngine implements EnginePort {
       case 'models.list':
         return this.listings;
       case 'models.load':
-        return { ref: (params as { model: string }).model } as ModelInfo;
+        return { ref: (params as { model: string }).model, nLayers: 30, nHeads: 9 } as ModelInfo;
       case 'checkTerms':
         return (params as { terms: string[] }).terms.map(
           (text): TermCheck =>

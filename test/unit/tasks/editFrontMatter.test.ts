@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { observableText, plainText, setFrontMatter } from '../../../src/core/tasks/editFrontMatter.ts';
+import {
+  observableText,
+  plainText,
+  setFrontMatter,
+  setFrontMatterKeys,
+} from '../../../src/core/tasks/editFrontMatter.ts';
 import type { FrontMatterKey } from '../../../src/core/tasks/frontMatter.ts';
 import { parsePromptFile } from '../../../src/core/tasks/promptFile.ts';
 
@@ -51,5 +56,23 @@ describe('setFrontMatter', () => {
     expect(plainText('/models/a b')).toBe('"/models/a b"');
     expect(plainText('yes')).toBe('"yes"');
     expect(plainText('C:\\models')).toBe('"C:\\\\models"');
+  });
+});
+
+describe('setFrontMatterKeys', () => {
+  it.each([
+    ['---\nmodel: m\nmethod: direct # how\n---\nx\n', '---\nmodel: m\nmethod: occlusion # how\nview: score\n---\nx\n'],
+    ['x\n', '---\nmethod: occlusion\nview: score\n---\nx\n'],
+    ['---\nview: contribution\n---\nview\n', '---\nview: score\nmethod: occlusion\n---\nview\n'],
+  ])('makes one edit of %j', (source, expected) => {
+    const edit = setFrontMatterKeys(source, [
+      ['method', 'occlusion'],
+      ['view', 'score'],
+    ]);
+    expect(edit && source.slice(0, edit.start) + edit.newText + source.slice(edit.end)).toBe(expected);
+  });
+
+  it('makes none of broken YAML', () => {
+    expect(setFrontMatterKeys('---\nmodel: "a\n---\nx', [['model', 'b']])).toBeNull();
   });
 });

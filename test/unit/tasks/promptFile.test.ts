@@ -74,6 +74,16 @@ describe('parsePromptFile', () => {
     expect(file.frontMatter?.observable?.value).toEqual({ ' she': 1 });
   });
 
+  it('reads node, norm and view of observable propagation', () => {
+    const source = withFrontMatter("node: 'L9.H6@4 <= MLP 3'\nnorm: scaled\nview: contribution");
+    const { frontMatter, problems } = parsePromptFile(source);
+    expect(problems).toEqual([]);
+    expect([frontMatter?.norm?.value, frontMatter?.view?.value]).toEqual(['scaled', 'contribution']);
+    const node = frontMatter?.node;
+    expect(node?.value).toBe('L9.H6@4 <= MLP 3');
+    expect(source.slice(node?.textStart, (node?.textStart ?? 0) + 5)).toBe('L9.H6');
+  });
+
   it('keeps corrupted and answers', () => {
     const file = parsePromptFile(withFrontMatter('corrupted: The king\nanswers: [" she", {name: x, token: " he"}]'));
     expect(file.problems).toEqual([]);
@@ -88,6 +98,12 @@ describe('parsePromptFile', () => {
     ['model: [a]', 'wrong-type: [a]'],
     ['model:', 'wrong-type: model'],
     ['method: occlude', 'unknown-method: occlude'],
+    ['node: L9.H6 <= L10.H1', 'bad-path: L10.H1'],
+    ['node: "L9.H6@0"', 'bad-path: 0'],
+    ['node: [a]', 'wrong-type: [a]'],
+    ['node:', 'wrong-type: node'],
+    ['norm: froze', 'unknown-word: froze'],
+    ['view: [score]', 'unknown-word: [score]'],
     ['observable: { " she": one }', 'wrong-type: one'],
     ['observable: { " she": .inf }', 'not-finite: .inf'],
     ['observable: { " she": .nan }', 'not-finite: .nan'],
@@ -108,6 +124,8 @@ describe('parsePromptFile', () => {
     expect(fixes('observabel: " she"')).toEqual(['observable']);
     expect(fixes('method: dirct')).toEqual(['direct']);
     expect(fixes('zzzzzzzzz: 1')).toEqual([undefined]);
+    expect(fixes('node: a9.6')).toEqual(['L9.H6']);
+    expect(fixes('norm: froze')).toEqual(['frozen']);
   });
 
   it('says where YAML is broken and still finds the prompts', () => {
