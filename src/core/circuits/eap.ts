@@ -153,10 +153,11 @@ class ChunkScores {
   }
 }
 
-function objectiveOf(
+/** What is differentiated: the metric at the answers of a chunk's rows. */
+export function objectiveOf(
   task: TaskSet,
   chunk: Chunk,
-  { metric, answer }: EapOptions,
+  { metric, answer }: Pick<EapOptions, 'metric' | 'answer'>,
   reference: Extract<Objective, { kind: 'metric' }>['reference'],
 ): Objective {
   const targets = chunk.items.map((item): AnswerTarget[] => {

@@ -1,4 +1,5 @@
 import type { Channel, CircuitEdge, CircuitFile, CircuitNode } from '../../shared/circuit.ts';
+import { MechanistError } from '../../shared/errors.ts';
 import type { ModelConfig } from '../models/modelConfig.ts';
 import { firstJsonError, type JsonPath, locateAllJson } from '../tasks/datasetJson.ts';
 import type { CircuitProblem, ReadCircuit } from './circuitFile.ts';
@@ -19,7 +20,11 @@ function eapIgName(part: NodePart): string {
     case 'mlp':
       return `m${part.layer}`;
     case 'neuron':
-      throw new Error('Circuits have no neurons.');
+      throw new MechanistError(
+        'bad-input',
+        `Graphs of EAP-IG have heads and MLPs only, and this circuit has ${nodeName(part)}. Put MLP ${part.layer} in its place to export it.`,
+        { node: nodeName(part) },
+      );
   }
 }
 
@@ -33,11 +38,13 @@ function edgeName({ from, to, channel }: Pick<CircuitEdge, 'from' | 'to' | 'chan
  * A circuit as `Graph.from_json` of EAP-IG (Hanna et al.) reads it: all nodes and edges of the model with a score (the effect; 0
  * where there is none) and whether they are in the circuit. A circuit of nodes has all edges between its nodes; MLPs are in it
  * where the scope leaves them alone. Key-value heads appear once for each query head, as in TransformerLens.
+ * @throws MechanistError `bad-input` for a circuit with neurons
  */
 export function circuitToEapIg(circuit: CircuitFile, sizes: Sizes): string {
   const graph = new EdgeGraph(sizes);
   const { nLayers, nHeads, dModel, parallelResidual } = sizes;
   const effects = new Map(circuit.nodes.map(({ node, effect = 0 }) => [node, effect]));
+  for (const name of effects.keys()) eapIgName(parseNodeName(name) ?? { kind: 'emb' });
   const inGraph = (part: NodePart) =>
     part.kind === 'emb' ||
     part.kind === 'logits' ||

@@ -15,6 +15,7 @@ import {
   type RowScores,
   removableNodes,
 } from './evaluationParts.ts';
+import { parseNodeName } from './nodeNames.ts';
 
 export interface EvaluationOptions extends PartsOptions {
   /** Size-matched random circuits; 200 and more say something about one in twenty. */
@@ -68,6 +69,9 @@ function warningsOf(evaluator: Evaluated, circuit: CircuitFile, full: ByAnswer, 
       : []),
     ...(options.scope === 'edges' && circuit.nodes.some(({ at }) => at !== undefined)
       ? ['Places of nodes ("at") do not count where edges are evaluated: an edge is there at all positions or at none.']
+      : []),
+    ...(options.scope !== 'heads+mlps' && circuit.nodes.some(({ node }) => parseNodeName(node)?.kind === 'neuron')
+      ? ['Neurons count in circuits of heads and MLPs only ("scope": "heads+mlps"): here they change nothing.']
       : []),
     ...(JSON.stringify(circuit.ablation) === JSON.stringify(options.ablation)
       ? []

@@ -8,6 +8,7 @@ import { type LayerMask, type MaskBase, MaskedStack } from '../engine/sweeps/mas
 import { type Chunk, chunksOf, resampleValues, type StandIns, sharedValues, tokensOf } from './ablationValues.ts';
 import { ChunkCache } from './chunkCache.ts';
 import { type CircuitMetric, emptyScores, type Scores } from './circuitMetric.ts';
+import { NeuronValues } from './neuronValues.ts';
 import type { Scorer, Selection } from './selection.ts';
 
 /** Most rows that are run together. */
@@ -17,6 +18,11 @@ interface ScorerOptions {
   readonly ablation: AblationValue;
   readonly scope: Exclude<CircuitScope, 'edges'>;
   readonly memoryBytes: number;
+}
+
+/** Equal for equal choices of parts. */
+function keyOf(values: Uint8Array, places: (i: number) => readonly string[]): string {
+  return `${values.join('')} ${Array.from(values, (value, i) => (value > 1 ? places(i).join() : '')).join(';')}`;
 }
 
 /** Where in a row something acts: the positions of a role, or a position by its number from 0. */
@@ -36,13 +42,14 @@ function placesOf(item: TaskItem, names: readonly string[]): number[] {
 }
 
 /**
- * Scores circuits of heads and MLPs. Holds the clean runs and what stands in, as far as memory allows, so that a question
+ * Scores circuits of heads, MLPs and single neurons. Holds the clean runs and what stands in, as far as memory allows, so that a question
  * costs only the layers from the first replaced node on. Making it costs one forward pass of the data, and one for means.
  */
 export class NodeScorer implements Scorer {
   private readonly stack: MaskedStack;
   private readonly chunks: readonly Chunk[];
   private readonly bases: ChunkCache<MaskBase>;
+  private readonly neurons: NeuronValues;
   private shared: ((count: number) => StandIns) | null = null;
   private basePositions = 0;
   private readonly positions: number;
@@ -57,6 +64,7 @@ export class NodeScorer implements Scorer {
     this.chunks = chunksOf(task, (count) =>
       Math.min(MAX_ITEMS, Math.floor(options.memoryBytes / 4 / this.bytesOf(count))),
     );
+    this.neurons = new NeuronValues(runner, task, this.chunks, options.ablation);
     const bytesOf = (count: number) => this.bytesOf(count);
     this.bases = new ChunkCache((chunk, signal) => this.run(chunk, signal), bytesOf, options.memoryBytes / 2);
     this.positions = task.items.reduce((sum, { ids }) => sum + ids.length, 0);
@@ -80,7 +88,7 @@ export class NodeScorer implements Scorer {
   }
 
   get blocks(): number {
-    return this.basePositions * this.runner.config.nLayers + this.stack.blockPositions;
+    return (this.basePositions + this.neurons.positions) * this.runner.config.nLayers + this.stack.blockPositions;
   }
 
   /** Bytes that the clean run of one row holds, and its replacements. */
@@ -121,29 +129,53 @@ export class NodeScorer implements Scorer {
     return Array.from({ length: this.runner.config.nLayers }, (_, layer) => this.mask(chunk, selection, layer));
   }
 
-  private mask(chunk: Chunk, { keep, at }: Selection, layer: number): LayerMask {
+  private mask(chunk: Chunk, { keep, at, neurons }: Selection, layer: number): LayerMask {
     const { stride } = this;
     const first = layer * stride;
     const own = keep.subarray(first, first + stride);
-    const places = Array.from(own, (value, i) => (value > 1 ? (at?.get(first + i) ?? []).join() : ''));
-    const key = `${own.join('')} ${places.join(';')}`;
-    if (own.every((value) => value < 2)) {
-      return { key, all: own.every((value) => value === 1), keep: own, items: 1, positions: 1 };
+    const places = (i: number) => at?.get(first + i) ?? [];
+    const choice = neurons?.get(layer);
+    const key = [keyOf(own, places), ...(choice ? [keyOf(choice.keep, (i) => choice.at.get(i) ?? [])] : [])].join(' ');
+    const everywhere = (values: Uint8Array) => values.every((value) => value < 2);
+    if (everywhere(own) && (choice === undefined || everywhere(choice.keep))) {
+      const all = choice === undefined && own.every((value) => value === 1);
+      return { key, all, keep: own, items: 1, positions: 1, ...(choice && { neurons: choice.keep }) };
     }
-    const { items, count } = chunk;
-    const rows = new Uint8Array(items.length * count * stride);
-    for (let row = 0; row < items.length * count; row += 1) {
-      for (let i = 0; i < stride; i += 1) rows[row * stride + i] = own[i] === 1 || own[i] === 3 ? 1 : 0;
-    }
-    own.forEach((value, i) => {
+    return {
+      ...{ key, all: false, items: chunk.items.length, positions: chunk.count },
+      keep: this.byPosition(chunk, own, places),
+      ...(choice && { neurons: this.byPosition(chunk, choice.keep, (i) => choice.at.get(i) ?? []) }),
+    };
+  }
+
+  /** `[items, pos, parts]`: 1 where a part is kept. */
+  private byPosition(
+    { items, count }: Chunk,
+    values: Uint8Array,
+    places: (i: number) => readonly string[],
+  ): Uint8Array {
+    const width = values.length;
+    const rows = new Uint8Array(items.length * count * width);
+    const usual = values.map((value) => (value === 1 || value === 3 ? 1 : 0));
+    for (let row = 0; row < items.length * count; row += 1) rows.set(usual, row * width);
+    values.forEach((value, i) => {
       if (value < 2) return;
       items.forEach((item, row) => {
-        for (const position of placesOf(this.task.items[item], at?.get(first + i) ?? [])) {
-          rows[(row * count + position) * stride + i] = value === 2 ? 1 : 0;
+        for (const position of placesOf(this.task.items[item], places(i))) {
+          rows[(row * count + position) * width + i] = value === 2 ? 1 : 0;
         }
       });
     });
-    return { key, all: false, keep: rows, items: items.length, positions: count };
+    return rows;
+  }
+
+  /** The clean run and what stands in, for neurons too where a selection names some. */
+  private async baseFor(chunk: Chunk, selections: readonly Selection[], { signal }: ClimbContext): Promise<MaskBase> {
+    const base = await this.bases.get(chunk, signal);
+    const layers = [...new Set(selections.flatMap(({ neurons }) => [...(neurons?.keys() ?? [])]))];
+    if (layers.length === 0) return base;
+    const post = await this.neurons.of(chunk, layers, { signal });
+    return { ...base, values: (layer) => ({ ...base.values(layer), post: post.get(layer) }) };
   }
 
   async scores(selections: readonly Selection[], context: ClimbContext): Promise<Scores[]> {
@@ -157,7 +189,7 @@ export class NodeScorer implements Scorer {
     let done = 0;
     const total = selections.length * chunks.length;
     for (const chunk of chunks) {
-      const base = await this.bases.get(chunk, context.signal);
+      const base = await this.baseFor(chunk, selections, context);
       const perCircuit = 12 * chunk.items.length * chunk.count * this.runner.config.dModel;
       const step = Math.max(1, Math.floor(this.options.memoryBytes / 4 / perCircuit));
       for (let first = 0; first < order.length; first += step) {
@@ -176,6 +208,7 @@ export class NodeScorer implements Scorer {
 
   async release(): Promise<void> {
     this.bases.clear();
+    this.neurons.clear();
     await this.stack.release();
   }
 }

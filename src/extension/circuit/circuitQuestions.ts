@@ -25,7 +25,7 @@ export async function askNode(
   const sizes = setting ?? { nLayers: Number.POSITIVE_INFINITY, nHeads: Number.POSITIVE_INFINITY };
   const typed = await vscode.window.showInputBox({
     title: 'Add Node',
-    prompt: 'A head as L9.H6, an MLP as MLP 3',
+    prompt: 'A head as L9.H6, an MLP as MLP 3, a neuron as N3.1207',
     validateInput: (text) => {
       const part = parseNodeName(text);
       if (part !== null && inside.has(nodeName(part))) return `${nodeName(part)} is in the circuit already.`;
@@ -59,7 +59,7 @@ export async function askLabel(circuit: CircuitFile, node: string): Promise<{ la
   const typed = await vscode.window.showInputBox({
     title: `Name of ${node}`,
     value: own,
-    prompt: 'Empty: the head’s own name',
+    prompt: 'Empty: the node’s own name',
   });
   if (typed === undefined) return undefined;
   return { label: typed.trim() === '' ? undefined : typed.trim() };

@@ -1,5 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { circuitToText, readCircuit } from '../../../src/core/circuits/circuitFile.ts';
+import { edgeAttribution } from '../../../src/core/circuits/eap.ts';
+import { nodeAttribution, strongestNodes } from '../../../src/core/circuits/nodeAttribution.ts';
+import { writerEffects } from '../../../src/core/circuits/selectEdges.ts';
 import { circuitEvaluate } from '../../../src/core/circuits/steps/circuitEvaluate.ts';
 import { discoverEap, discoverEapIg } from '../../../src/core/circuits/steps/discoverEap.ts';
 import { discoverAcdc, discoverGreedy } from '../../../src/core/circuits/steps/discoverPruned.ts';
@@ -54,6 +57,10 @@ async function whole<P>(kind: StepKind<P>, params: P, of = context): Promise<Ste
 describe('steps that find circuits', () => {
   it.each([
     ['discover-eap', () => whole(discoverEap, { corruption: 'other', metric, edges: 20 })],
+    [
+      'discover-eap, nodes',
+      () => whole(discoverEap, { corruption: 'other', metric, nodes: ['heads', 'mlps', 'neurons'], top: 12 }),
+    ],
     ['discover-eap-ig', () => whole(discoverEapIg, { corruption: 'other', metric, edges: 20, steps: 2 })],
     [
       'discover-acdc',
@@ -123,6 +130,37 @@ describe('steps that find circuits', () => {
       { ...context, task: { ...task, items: task.items.slice(32) } },
     );
     expect(at(few)).toBeCloseTo((32 * at(part) + 8 * at(rest)) / 40, 5);
+  });
+
+  it('node scores are sums: of a node’s edges, and an MLP’s of its neurons', async () => {
+    const few = { ...task, items: task.items.slice(0, 4) };
+    const options = { corruption: 'other', metric, memoryBytes: 1 << 26 };
+    const { scores } = await nodeAttribution(runner, few, { ...options, kinds: ['heads', 'mlps', 'neurons'] });
+    const { graph, scores: edges } = await edgeAttribution(runner, few, options);
+    const sums = writerEffects(graph, edges);
+    const { nLayers, nHeads, dMlp } = config;
+    for (let layer = 0; layer < nLayers; layer += 1) {
+      const first = graph.firstWriter(layer);
+      for (let head = 0; head < nHeads; head += 1) {
+        expect(scores.get('heads')?.[layer * nHeads + head]).toBeCloseTo(sums[first + head], 4);
+      }
+      const mlp = scores.get('mlps')?.[layer] ?? Number.NaN;
+      expect(mlp).toBeCloseTo(sums[first + nHeads], 4);
+      const neurons = scores.get('neurons')?.subarray(layer * dMlp, (layer + 1) * dMlp) ?? [];
+      expect(Array.from(neurons).reduce((a, b) => a + b, 0)).toBeCloseTo(mlp, 4);
+    }
+    expect(Math.max(...sums.map(Math.abs))).toBeGreaterThan(0.01);
+  });
+
+  it('a circuit of the strongest nodes has no neuron of an MLP that it has', () => {
+    const scores = new Map([
+      ['mlps', Float64Array.of(0.5, -2)],
+      ['neurons', Float64Array.of(3, 0.1, 4, 1)],
+    ] as const);
+    const names = (count: number) => strongestNodes(scores, 2, count).map(({ node }) => node);
+    expect(names(1)).toEqual(['N1.0']);
+    expect(names(2)).toEqual(['N1.0', 'N0.0']);
+    expect(names(9)).toEqual(['MLP 1', 'MLP 0']);
   });
 
   it('of one answer only', async () => {

@@ -100,6 +100,62 @@ describe.each(['gpt2', 'gptNeoX', 'llama', 'mistral'])('circuits of %s', (shape)
     await evaluator.release();
   });
 
+  it.each(ABLATIONS)(
+    'neurons: all of an MLP are the MLP, without some is an intervention on post: %j',
+    async (ablation) => {
+      const evaluator = await evaluatorOf(even, { ablation });
+      const { space } = evaluator;
+      const all = Array.from({ length: config.dMlp }, (_, neuron) => ({ node: `N1.${neuron}` }));
+      const heads = [{ node: 'L0.H1' }, { node: 'MLP 0' }, { node: 'L2.H0' }];
+      const [byNeurons, byMlp] = [circuitOf([...heads, ...all]), circuitOf([...heads, { node: 'MLP 1' }])];
+      expect(space.of(byNeurons)).toEqual(space.of(byMlp));
+      const gone = [0, 3, config.dMlp - 1];
+      const few = [1, 2, 4];
+      const own = space.of(circuitOf(few.map((neuron) => ({ node: `N1.${neuron}` }))));
+      expect(space.complement(space.complement(own))).toEqual(own);
+      const selections = [
+        space.without(gone.map((neuron) => `N1.${neuron}`)),
+        // The whole model but for all neurons of an MLP that are not in the circuit.
+        { ...space.full, neurons: own.neurons },
+        space.complement(own),
+        space.full,
+        space.complement(space.of(circuitOf(few.map((neuron) => ({ node: `N1.${neuron}`, at: ['end'] }))))),
+      ];
+      const scores = await evaluator.scores(selections);
+      const change = (neurons: readonly number[], positions?: readonly number[]): Intervention => {
+        const at = { hook: 'blocks.1.mlp.hook_post', neurons, ...(positions && { positions }) };
+        if (ablation.kind === 'zero') return { at, kind: 'zero' };
+        if (ablation.kind === 'resample') return { at, kind: 'patch', from: { run: 'other' } };
+        return { at, kind: 'mean', over: 'batch', ...(ablation.corruption && { of: 'other' }) };
+      };
+      const others = all.map((_, neuron) => neuron).filter((neuron) => !few.includes(neuron));
+      expect(distance(scores[0].values, await plain(even, [change(gone)]))).toBeLessThan(1e-5);
+      expect(distance(scores[1].values, await plain(even, [change(others)]))).toBeLessThan(1e-5);
+      expect(distance(scores[2].values, await plain(even, [change(few)]))).toBeLessThan(1e-5);
+      expect(distance(scores[3].values, await plain(even, []))).toBeLessThan(1e-5);
+      expect(distance(scores[4].values, await plain(even, [change(few, [7, 8])]))).toBeLessThan(1e-5);
+      // The interventions do something.
+      expect(distance(scores[2].values, scores[3].values)).toBeGreaterThan(1e-4);
+      await evaluator.release();
+    },
+  );
+
+  it('random circuits have as many neurons, of MLPs that are not kept', async () => {
+    const evaluator = await evaluatorOf(even);
+    const circuit = circuitOf([{ node: 'MLP 0' }, { node: 'N1.2' }, { node: 'N2.1', at: ['end'] }, { node: 'L0.H0' }]);
+    const random = seededRandom(4);
+    for (let draw = 0; draw < 20; draw += 1) {
+      const { keep, neurons } = evaluator.space.random(circuit, random);
+      const kept = [...(neurons ?? [])].flatMap(([, choice]) => [...choice.keep].filter((value) => value > 0));
+      expect(kept.sort()).toEqual([1, 2]);
+      const mlps = Array.from({ length: config.nLayers }, (_, layer) => layer).filter(
+        (layer) => keep[layer * stride + config.nHeads] === 1 && !neurons?.has(layer),
+      );
+      expect(mlps).toHaveLength(1);
+    }
+    await evaluator.release();
+  });
+
   it('restore everything: faithfulness 1; ablate everything: 0', async () => {
     const evaluator = await evaluatorOf(uneven, { ablation: { kind: 'resample', corruption: 'other' } });
     const nodes = Array.from({ length: config.nLayers * stride }, (_, i) => ({
@@ -202,7 +258,6 @@ describe('a circuit that does not fit', () => {
     await expect(empty).rejects.toThrow(/no rows/);
     const evaluator = await CircuitEvaluator.create(runner, task, options);
     await expect(evaluator.quick(circuitOf([{ node: 'L7.H0' }]))).rejects.toThrow(/layers are 0 to 2/);
-    await expect(evaluator.quick(circuitOf([{ node: 'N0.3' }]))).rejects.toThrow(/is a neuron/);
     const controller = new AbortController();
     controller.abort();
     await expect(evaluator.quick(circuitOf([]), { signal: controller.signal })).rejects.toMatchObject({

@@ -6,8 +6,10 @@ import type { CellResult, StepCell, StepContext, StepKind, StepResult } from '..
 import { metricWords } from '../../tasks/metrics.ts';
 import { edgeAttribution } from '../eap.ts';
 import { EdgeGraph } from '../edgeGraph.ts';
+import type { NodeKind } from '../nodeAttribution.ts';
 import { type EdgeSelection, edgeCircuit, selectEdges, writerEffects } from '../selectEdges.ts';
 import { checkAblation, checkAnswer, circuitParams } from './circuitParams.ts';
+import { assembleNodes, DEFAULT_TOP, type NodeParams, runNodes } from './discoverNodes.ts';
 import { circuitGraph, circuitValues, nodeMatrix, partsTable } from './discoveryPictures.ts';
 
 interface EapParams {
@@ -16,8 +18,16 @@ interface EapParams {
   readonly answer?: string;
   readonly edges?: number;
   readonly select?: EdgeSelection;
+  /** EAP only: scores nodes of these kinds in the place of edges. */
+  readonly nodes?: readonly NodeKind[];
+  readonly top?: number;
   /** EAP-IG only. */
   readonly steps?: number;
+}
+
+/** Whether nodes are asked for. */
+function isOfNodes(params: EapParams): params is EapParams & NodeParams {
+  return params.nodes !== undefined;
 }
 
 /** Rows of one cell. */
@@ -45,11 +55,13 @@ function cells({ task, model }: StepContext, params: EapParams, passes: number):
 
 async function run(
   context: StepContext,
-  { corruption, metric, answer }: EapParams,
+  params: EapParams,
   steps: number | undefined,
   cell: StepCell,
 ): Promise<CellResult> {
   const task = rowsOf(context.task, cell);
+  if (isOfNodes(params)) return await runNodes(context, task, params);
+  const { corruption, metric, answer } = params;
   const options = { corruption, metric, answer, steps, memoryBytes: context.memoryBytes };
   const found = await edgeAttribution(context.runner, task, options, context);
   return { scores: Array.from(found.scores), rows: found.rows, forwardPasses: found.passes * found.rows };
@@ -73,6 +85,7 @@ function assemble(
   method: { readonly name: 'eap' | 'eap-ig'; readonly steps?: number },
   results: ReadonlyMap<string, CellResult>,
 ): StepResult {
+  if (isOfNodes(params)) return assembleNodes(context, params, results);
   const { model, task } = context;
   const { corruption, metric, answer, select = 'greedy' } = params;
   const graph = new EdgeGraph(model.config);
@@ -147,8 +160,18 @@ export const discoverEap: StepKind<EapParams> = {
   params: {
     type: 'object',
     description:
-      'Finds a circuit by edge attribution patching (Syed et al. 2310.10348): every edge’s effect to first order from two forward passes and one backward pass of the data.',
-    properties: params,
+      'Finds a circuit by edge attribution patching (Syed et al. 2310.10348): every edge’s effect to first order from two forward passes and one backward pass of the data. With `nodes`, the effects of heads, MLPs or single neurons, and a circuit of the strongest.',
+    properties: {
+      ...params,
+      nodes: {
+        ...{ type: 'array', minItems: 1, uniqueItems: true, items: { enum: ['heads', 'mlps', 'neurons'] } },
+        description: 'Scores nodes of these kinds in the place of edges. An MLP takes the place of its own neurons.',
+      },
+      top: {
+        ...{ type: 'integer', minimum: 1, default: DEFAULT_TOP },
+        description: 'Nodes of the circuit, where nodes are scored.',
+      },
+    },
     required: ['corruption'],
     additionalProperties: false,
   },

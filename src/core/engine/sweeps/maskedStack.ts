@@ -4,7 +4,7 @@ import type { ModelRunner } from '../modelRunner.ts';
 import { type Feeds, floatTensor, integerTensor, type SessionKind } from '../sessionPool.ts';
 import type { LayerEdits } from '../stackPass.ts';
 import type { ClimbContext } from './climb.ts';
-import { buildMaskedBlockGraph, buildMaskedTailGraph, MASK_INPUTS } from './maskGraph.ts';
+import { buildMaskedBlockGraph, buildMaskedTailGraph, MASK_INPUTS, type MaskParts } from './maskGraph.ts';
 
 /** Which outputs of one layer keep their own values. */
 export interface LayerMask {
@@ -16,6 +16,8 @@ export interface LayerMask {
   readonly keep: Uint8Array;
   readonly items: number;
   readonly positions: number;
+  /** 1 kept, 0 replaced: `[items or 1, pos or 1, d_mlp]`, where single neurons are replaced. */
+  readonly neurons?: Uint8Array;
 }
 
 /** What stands in for what is not kept in one layer. */
@@ -26,6 +28,8 @@ export interface LayerValues {
   readonly z: Float32Array;
   /** `[count, pos, d_model]` */
   readonly mlp: Float32Array;
+  /** `[count, pos, d_mlp]`; there where neurons are replaced. */
+  readonly post?: Float32Array;
 }
 
 /** The unchanged run of some prompts of one length, and the replacements. */
@@ -52,24 +56,25 @@ interface Job {
 
 type Kinds = Readonly<Record<'block' | 'tail', SessionKind>>;
 
-const kindsOf = new WeakMap<ModelRunner, Map<boolean, Kinds>>();
+const kindsOf = new WeakMap<ModelRunner, Map<string, Kinds>>();
 
 /** The graphs of a model, made once however many stacks use them. Their weights stay in the file's pages. */
-function maskedKinds(runner: ModelRunner, mlps: boolean): Kinds {
+function maskedKinds(runner: ModelRunner, parts: MaskParts): Kinds {
   const { config, weights } = runner;
-  const known = kindsOf.get(runner) ?? new Map<boolean, Kinds>();
+  const known = kindsOf.get(runner) ?? new Map<string, Kinds>();
   kindsOf.set(runner, known);
-  const kinds = known.get(mlps) ?? {
+  const name = `mlps ${parts.mlps}, neurons ${parts.neurons}`;
+  const kinds = known.get(name) ?? {
     block: {
-      ...{ name: `masked block ${mlps}`, packed: false },
-      build: (layer: number) => buildMaskedBlockGraph(config, weights.blocks[layer], layer, mlps),
+      ...{ name: `masked block, ${name}`, packed: false },
+      build: (layer: number) => buildMaskedBlockGraph(config, weights.blocks[layer], layer, parts),
     },
     tail: {
-      ...{ name: `masked tail ${mlps}`, packed: false },
-      build: (layer: number) => buildMaskedTailGraph(config, weights.blocks[layer], layer, mlps),
+      ...{ name: `masked tail, ${name}`, packed: false },
+      build: (layer: number) => buildMaskedTailGraph(config, weights.blocks[layer], layer, parts),
     },
   };
-  known.set(mlps, kinds);
+  known.set(name, kinds);
   return kinds;
 }
 
@@ -84,13 +89,16 @@ export class MaskedStack {
   /** Σ items × positions over blocks that were run, the last block counted whole. */
   blockPositions = 0;
   private readonly kinds: Kinds;
+  /** For layers in which neurons are replaced. */
+  private readonly neuronKinds: Kinds;
 
   /** @param mlps whether mlp_out is ever replaced */
   constructor(
     private readonly runner: ModelRunner,
     private readonly mlps: boolean,
   ) {
-    this.kinds = maskedKinds(runner, mlps);
+    this.kinds = maskedKinds(runner, { mlps, neurons: false });
+    this.neuronKinds = maskedKinds(runner, { mlps, neurons: true });
   }
 
   /**
@@ -132,6 +140,10 @@ export class MaskedStack {
     return result;
   }
 
+  private kindsFor(jobs: readonly Job[]): Kinds {
+    return jobs.some(({ mask }) => mask.neurons !== undefined) ? this.neuronKinds : this.kinds;
+  }
+
   private async blocks(
     base: MaskBase,
     layer: number,
@@ -140,7 +152,7 @@ export class MaskedStack {
   ): Promise<Float32Array[]> {
     if (jobs.length === 0) return [];
     const edits: LayerEdits = {
-      kind: this.kinds.block,
+      kind: this.kindsFor(jobs).block,
       hooks: [],
       whole: true,
       feeds: ({ firstItem, items }) => this.feeds(base, layer, jobs, firstItem, items),
@@ -178,7 +190,7 @@ export class MaskedStack {
       const items = Math.min(step, all - first);
       const own = x.subarray(first * width, (first + items) * width);
       const block = { x: own, items, count: base.count, start: 0, past: NO_KEYS_VALUES };
-      const edits = { kind: this.kinds.tail, feeds: this.feeds(base, layer, jobs, first, items, rows) };
+      const edits = { kind: this.kindsFor(jobs).tail, feeds: this.feeds(base, layer, jobs, first, items, rows) };
       result.set(await this.runner.tail.run(layer, block, rows, signal, edits), first * rows.length * dModel);
     }
     return pieces(result, jobs.length);
@@ -214,16 +226,42 @@ export class MaskedStack {
       [MASK_INPUTS.items]: integerTensor(own.map(({ item }) => (values.count === 1 ? 0 : item))),
     };
     if (!this.mlps) return feeds;
-    return {
+    const all = {
       ...feeds,
       [MASK_INPUTS.mlpKeep]: floatTensor(mlp, [count, positions.length, 1]),
       [MASK_INPUTS.mlpValues]: floatTensor(values.mlp, [values.count, base.count, dModel]),
+    };
+    if (this.kindsFor(jobs) === this.kinds) return all;
+    return { ...all, ...this.neuronFeeds(own, positions, values, base.count) };
+  }
+
+  private neuronFeeds(
+    own: readonly { readonly mask: LayerMask; readonly item: number }[],
+    positions: readonly number[],
+    values: LayerValues,
+    count: number,
+  ): Feeds {
+    const { dMlp } = this.runner.config;
+    if (values.post === undefined) throw new Error('What stands in for neurons was not made.');
+    const keep = new Float32Array(own.length * positions.length * dMlp).fill(1);
+    own.forEach(({ mask, item }, i) => {
+      const { neurons } = mask;
+      if (neurons === undefined) return;
+      positions.forEach((position, p) => {
+        const row = (mask.items === 1 ? 0 : item) * mask.positions + (mask.positions === 1 ? 0 : position);
+        keep.set(neurons.subarray(row * dMlp, (row + 1) * dMlp), (i * positions.length + p) * dMlp);
+      });
+    });
+    return {
+      [MASK_INPUTS.neuronKeep]: floatTensor(keep, [own.length, positions.length, dMlp]),
+      [MASK_INPUTS.neuronValues]: floatTensor(values.post, [values.count, count, dMlp]),
     };
   }
 
   /** Frees the graphs of the model; they are made again when needed. */
   async release(): Promise<void> {
-    for (const kind of Object.values(this.kinds)) await this.runner.pool.release(kind);
+    const kinds = [...Object.values(this.kinds), ...Object.values(this.neuronKinds)];
+    for (const kind of kinds) await this.runner.pool.release(kind);
   }
 }
 
