@@ -1,5 +1,5 @@
 import type { AblationValue, CircuitEvaluation, CircuitFile, NodeName } from './circuit.ts';
-import type { Picture } from './figures.ts';
+import type { SimplePicture } from './figures.ts';
 import type { Progress } from './progress.ts';
 import type { ExportFormat } from './tracePanelProtocol.ts';
 
@@ -44,7 +44,7 @@ export interface CircuitRead {
 export interface CircuitDetail {
   readonly node: NodeName;
   /** Attention by role, OV circuit, copying; null while they are computed. */
-  readonly pictures: readonly Picture[] | null;
+  readonly pictures: readonly SimplePicture[] | null;
   readonly error: string | null;
 }
 

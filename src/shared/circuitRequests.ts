@@ -1,6 +1,6 @@
 import type { CircuitEvaluation, CircuitFile, NodeName } from './circuit.ts';
 import type { CircuitGain, CircuitRead, CircuitSetting } from './circuitPanelProtocol.ts';
-import type { Picture } from './figures.ts';
+import type { SimplePicture } from './figures.ts';
 
 /** A circuit with the model and the data it is to be scored on. Equal models, data and ablations share their clean runs. */
 export interface CircuitQuestion {
@@ -39,7 +39,7 @@ export interface CircuitRequests {
   /** Attention by role and OV circuit of a head. */
   'circuit.detail': {
     params: { question: CircuitQuestion; node: NodeName; answer: string | null };
-    result: readonly Picture[];
+    result: readonly SimplePicture[];
   };
 }
 

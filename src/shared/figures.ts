@@ -1,3 +1,4 @@
+import type { CouplingPicture } from './couplingPicture.ts';
 import type { Provenance } from './traceDocument.ts';
 
 /** A number over a sample, with its spread. Null where the sample is too small to have one. */
@@ -10,7 +11,8 @@ export interface Estimate {
   readonly interval: readonly [low: number, high: number] | null;
 }
 
-interface FigureBase {
+/** What every picture has. */
+export interface FigureBase {
   /** Short name, unique in its document: `letter 3`. */
   readonly id: string;
   /** Says the finding or what is shown; sentence case. */
@@ -109,7 +111,8 @@ export interface GraphPicture extends FigureBase {
   readonly unit: string;
 }
 
-export type Picture =
+/** Pictures that are one figure. */
+export type SimplePicture =
   | MatrixPicture
   | BarPicture
   | CurvePicture
@@ -117,6 +120,9 @@ export type Picture =
   | HistogramPicture
   | TablePicture
   | GraphPicture;
+
+/** A simple picture, or a whole panel of figures that belong together. */
+export type Picture = SimplePicture | CouplingPicture;
 
 /** A number that was expected, and what came. */
 export interface CheckedNumber {

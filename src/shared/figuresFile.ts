@@ -1,4 +1,5 @@
 import type { CircuitEvaluation } from './circuit.ts';
+import { couplingFault } from './couplingFile.ts';
 import type { FiguresDocument, Picture } from './figures.ts';
 import type { GridDocument } from './gridDocument.ts';
 import { gridFromValue } from './gridFile.ts';
@@ -13,6 +14,8 @@ type Fields = Readonly<Record<string, unknown>>;
 const numeric = new Set([
   ...['values', 'value', 'mean', 'sd', 'interval', 'low', 'high', 'x', 'y', 'correlations', 'reference'],
   ...['overall', 'answers', 'difference', 'effect', 'seconds'],
+  // Of a coupling.
+  ...['norm', 'angle', 'rho', 'density', 'expected', 'bound', 'means'],
 ]);
 
 /** Undoes what `resultToJson` does to numbers that JSON lacks. */
@@ -36,6 +39,7 @@ const axisOf = (value: unknown): readonly string[] | null =>
 
 /** What each type of picture needs to be drawn; null when it is there, else what is wrong. */
 const faults: Readonly<Record<Picture['type'], (picture: Fields) => string | null>> = {
+  coupling: couplingFault,
   matrix: ({ rows, columns, values, unit }) => {
     const [down, across] = [axisOf(rows), axisOf(columns)];
     if (down === null || across === null || !isText(unit)) return 'has no rows, columns or unit';

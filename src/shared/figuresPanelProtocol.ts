@@ -1,4 +1,5 @@
 import type { CircuitEvaluation } from './circuit.ts';
+import type { CouplingRequest } from './couplingPicture.ts';
 import type { FiguresDocument } from './figures.ts';
 import type { ExportFormat } from './tracePanelProtocol.ts';
 
@@ -16,6 +17,8 @@ export type ToFiguresPanel = { readonly type: 'state'; readonly state: FiguresPa
 export type FromFiguresPanel =
   | { readonly type: 'ready' | 'showLog' | 'openAsText' }
   | { readonly type: 'copy'; readonly text: string }
+  /** A change of the experiment that made the result, and a run of it. */
+  | { readonly type: 'coupling'; readonly request: CouplingRequest }
   /** The host asks where to save. `data` is text, or PNG bytes. */
   | {
       readonly type: 'export';

@@ -1,6 +1,7 @@
 import { circuitEvaluate } from '../circuits/steps/circuitEvaluate.ts';
 import { discoverEap, discoverEapIg } from '../circuits/steps/discoverEap.ts';
 import { discoverAcdc, discoverGreedy } from '../circuits/steps/discoverPruned.ts';
+import { coupleFeatures } from '../observables/steps/coupleFeatures.ts';
 import { debias } from '../observables/steps/debias.ts';
 import { headsMap } from '../observables/steps/headsMap.ts';
 import { topTokens } from '../observables/steps/topTokens.ts';
@@ -46,6 +47,7 @@ export const stepKinds: readonly StepKind[] = [
   anyKind(discoverAcdc),
   anyKind(discoverGreedy),
   anyKind(headsMap),
+  anyKind(coupleFeatures),
   anyKind(topTokens),
   anyKind(debias),
 ];

@@ -5,7 +5,7 @@ import type { CircuitFile } from '../../shared/circuit.ts';
 import type { CircuitColumn, CircuitSetting } from '../../shared/circuitPanelProtocol.ts';
 import type { CircuitQuestion, CircuitRequests, OpenedCircuit, ScoredCircuit } from '../../shared/circuitRequests.ts';
 import { isCancelled, MechanistError } from '../../shared/errors.ts';
-import type { Picture } from '../../shared/figures.ts';
+import type { Picture, SimplePicture } from '../../shared/figures.ts';
 import type { MetricSpec } from '../../shared/metric.ts';
 import type { TaskItem, TaskSet } from '../../shared/taskSet.ts';
 import type { AnalysisEngine } from '../analyses/analysisEngine.ts';
@@ -123,7 +123,7 @@ export class CircuitDesk {
     { question, node, answer }: CircuitRequests['circuit.detail']['params'],
     memoryBytes: number,
     context: ClimbContext,
-  ): Promise<readonly Picture[]> {
+  ): Promise<readonly SimplePicture[]> {
     if (!/^L\d+\.H\d+$/.test(node)) return [];
     const { task } = await this.#task(engine, question, memoryBytes, context);
     const on = { task, memoryBytes, seed: question.seed, circuit: () => question.circuit };
@@ -131,14 +131,16 @@ export class CircuitDesk {
       ['attention-by-role', { heads: [node], ...(answer !== null && { answers: [answer] }) }],
       ...ovQuestion(engine, task, node),
     ];
-    const pictures: Picture[] = [];
+    const pictures: SimplePicture[] = [];
     for (const [name, params] of asked) {
       const kind = stepKinds.find((one) => one.name === name);
       if (kind === undefined) continue;
       const found = (await engine.step(kind, params, on, context)).pictures;
       // Of the matrices, what is written of the answers for what stands in the prompt.
       const most = found.some(({ id }) => id.endsWith(`${READ}>${WRITTEN}`)) ? `${READ}>${WRITTEN}` : '';
-      pictures.push(...found.filter(({ type, id }) => type !== 'matrix' || id.endsWith(most)));
+      const wanted = (picture: Picture): picture is SimplePicture =>
+        picture.type !== 'coupling' && (picture.type !== 'matrix' || picture.id.endsWith(most));
+      pictures.push(...found.filter(wanted));
     }
     return pictures;
   }

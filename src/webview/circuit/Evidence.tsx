@@ -1,7 +1,7 @@
 import type { VNode } from 'preact';
 import { useMemo } from 'preact/hooks';
 import type { CircuitEvaluation } from '../../shared/circuit.ts';
-import type { Picture } from '../../shared/figures.ts';
+import type { SimplePicture } from '../../shared/figures.ts';
 import { isHighContrast } from '../../shared/palette.ts';
 import { PictureView } from '../results/PictureView.tsx';
 import type { CircuitDrawnProps } from './circuitProps.ts';
@@ -39,13 +39,13 @@ function Waiting({ title, stopped }: { title: string; stopped: boolean }): VNode
 }
 
 interface Part {
-  readonly picture: Picture | null;
+  readonly picture: SimplePicture | null;
   readonly waiting: string;
 }
 
 /** Parts that have come; the null is always one of them. */
 function partsOf(evaluation: CircuitEvaluation, answer: CircuitDrawnProps['answer']): readonly (readonly Part[])[] {
-  const filled = (there: boolean, picture: Picture, waiting: string): Part => ({
+  const filled = (there: boolean, picture: SimplePicture, waiting: string): Part => ({
     picture: there ? picture : null,
     waiting,
   });

@@ -5,7 +5,7 @@ import type {
   Estimate,
   FiguresDocument,
   HistogramPicture,
-  Picture,
+  SimplePicture,
   TablePicture,
 } from '../../shared/figures.ts';
 import { count, share } from '../../shared/format.ts';
@@ -219,7 +219,7 @@ export function evaluationSubtitle(evaluation: CircuitEvaluation): string {
 }
 
 /** The figures of an evaluation. */
-export function evaluationPictures(evaluation: CircuitEvaluation, answer: AnswerChoice): Picture[] {
+export function evaluationPictures(evaluation: CircuitEvaluation, answer: AnswerChoice): SimplePicture[] {
   return [
     faithfulnessPicture(evaluation, answer),
     nullPicture(evaluation, answer),

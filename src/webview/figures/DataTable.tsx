@@ -1,12 +1,12 @@
 import type { VNode } from 'preact';
-import { percent, signed } from '../../shared/format.ts';
+import { count, percent, signed } from '../../shared/format.ts';
 import type { Theme } from './theme.ts';
 
-/** A column of a table. Numbers keep full precision in the data; `show` is what is read on the page. */
+/** A column of a table. Numbers keep full precision in the data; a `size` has no sign. */
 export interface TableColumn {
   readonly id: string;
   readonly label: string;
-  readonly kind: 'text' | 'token' | 'number' | 'share' | 'percent' | 'bar';
+  readonly kind: 'text' | 'token' | 'number' | 'size' | 'count' | 'share' | 'percent' | 'bar';
   /** 0 or none: always shown. 1: dropped under 420 px, 2: under 600 px, 3: in exports only. */
   readonly drop?: number;
 }
@@ -62,6 +62,8 @@ function showValue(column: TableColumn, value: TableValue): string {
   if (typeof value === 'string') return value;
   if (column.kind === 'share') return shareText(value);
   if (column.kind === 'percent') return percent(value);
+  if (column.kind === 'count') return count(value);
+  if (column.kind === 'size') return signed(value).replace('+', '');
   return column.kind === 'text' ? String(value) : signed(value);
 }
 

@@ -75,10 +75,14 @@ function Underline({ theme, model, cell, box }: MarkProps): VNode | null {
 }
 
 function fillOf({ theme, model, cell }: MarkProps): string {
-  if (cell.value === null || Number.isNaN(cell.value) || cell.muted) return theme.palette.background;
+  if (cell.value === null || Number.isNaN(cell.value) || cell.muted || cell.bare) return theme.palette.background;
   const paint = model.scale === 'diverging' ? divergingColor : sequentialColor;
   return paint(theme.palette, cell.value, model.max);
 }
+
+/** A triangle in the upper right corner of a cell: `M` its corner. */
+export const cornerPath = (right: number, top: number, size = 8): string =>
+  `M${right} ${top}v${size}l${-size} ${-size}z`;
 
 /** Fill of one matrix cell; hatched where there is no number. */
 export function CellFill(props: MarkProps): VNode {
@@ -89,7 +93,20 @@ export function CellFill(props: MarkProps): VNode {
     <>
       <rect {...rect} fill={fillOf(props)} />
       {missing && <rect {...rect} fill={`url(#${hatchId(model)})`} />}
-      {isHighContrast(theme.palette) && !missing && !cell.muted && <Underline {...props} />}
+      {isHighContrast(theme.palette) && !missing && !cell.muted && !cell.bare && <Underline {...props} />}
+      {cell.bare && (
+        <rect
+          x={box.x + 0.5}
+          y={box.y + 0.5}
+          width={Math.max(1, box.width - 2)}
+          height={box.height - 2}
+          fill="none"
+          stroke={theme.palette.rule}
+        />
+      )}
+      {cell.flagged && (
+        <path d={cornerPath(box.x + Math.max(1, box.width - 1), box.y)} fill={textOn(theme.palette, fillOf(props))} />
+      )}
       {cell.dotted && (
         <circle
           cx={box.x + Math.max(1, box.width - 1) - 3}
@@ -108,7 +125,7 @@ export function CellText(props: MarkProps): VNode | null {
   const text = cell.value === null || (cell.muted && !Number.isNaN(cell.value)) ? '' : cellText(props);
   if (text === '') return null;
   const fill = fillOf(props);
-  const quiet = Math.abs(divergingPosition(cell.value ?? 0, model.max)) < 0.3;
+  const quiet = cell.bare || Math.abs(divergingPosition(cell.value ?? 0, model.max)) < 0.3;
   const left = cell.token !== undefined || cell.label !== undefined;
   return (
     <text

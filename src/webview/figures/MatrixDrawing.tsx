@@ -1,7 +1,8 @@
 import { Fragment, type VNode } from 'preact';
 import { signed } from '../../shared/format.ts';
 import { BarFill, BarNumber, barScale, CellFill, CellText, cellNumber, Hatch, hatchId } from './Mark.tsx';
-import { HeadLabels, headLabelY } from './MatrixHeads.tsx';
+import { HeadLabels } from './MatrixHeads.tsx';
+import { RowLabels } from './MatrixRowLabels.tsx';
 import {
   boxOf,
   type CellAt,
@@ -11,7 +12,7 @@ import {
   type MatrixCell,
   type MatrixModel,
 } from './matrixModel.ts';
-import { fitToken, numberWidth } from './text.ts';
+import { numberWidth } from './text.ts';
 import type { Theme } from './theme.ts';
 
 /** Said by the cells' names already. */
@@ -43,7 +44,7 @@ interface DrawingProps {
 export function valueInWords(model: MatrixModel, cell: MatrixCell): string {
   if (cell.value === null) return 'not run yet';
   if (model.scale === 'sequential') return `${cell.value.toPrecision(3)} ${model.unit}`.trim();
-  return `${signed(cell.value)} ${model.unit}`.trim();
+  return `${model.measure ?? ''} ${signed(cell.value)} ${model.unit}`.trim();
 }
 
 function Outlines({ theme, model, marks, geometry }: DrawingProps & { geometry: Geometry }): VNode {
@@ -211,48 +212,6 @@ export function MatrixFrame(props: DrawingProps & { geometry: Geometry }): VNode
       <HeadLabels theme={props.theme} model={props.model} column={props.marks.column} geometry={props.geometry} />
       <Outlines {...props} />
     </>
-  );
-}
-
-/** The row labels: a drawing of its own, so that it stays in place when the cells scroll sideways. */
-export function RowLabels({ theme, model, marks }: Omit<DrawingProps, 'numbers'>): VNode {
-  const geometry = geometryOf(model);
-  const { palette } = theme;
-  return (
-    <svg class="m-row-labels" width={model.labelWidth} height={geometry.height} aria-hidden="true" focusable="false">
-      <rect width={model.labelWidth} height={geometry.height} fill={palette.background} />
-      {(model.headLabels ?? []).map((label, line, all) => (
-        <text
-          key={label}
-          x={model.labelWidth - 6}
-          y={headLabelY(model, line, all.length)}
-          text-anchor="end"
-          font-family={theme.uiFont}
-          font-size={11}
-          fill={palette.secondary}
-        >
-          {label}
-        </text>
-      ))}
-      {model.rows.map((row, r) => {
-        const strong = row.id === marks.row;
-        if (row.label === '' && !strong) return null;
-        return (
-          <text
-            key={row.id}
-            x={model.labelWidth - 6}
-            y={geometry.y[r] + model.rowHeight / 2 + 3.5}
-            text-anchor="end"
-            font-family={row.isToken ? theme.codeFont : theme.uiFont}
-            font-size={row.isToken ? 10 : 11}
-            font-weight={strong ? 600 : 400}
-            fill={strong ? palette.foreground : palette.secondary}
-          >
-            {row.isToken ? fitToken(row.label, model.labelWidth - 8, 10) : row.label}
-          </text>
-        );
-      })}
-    </svg>
   );
 }
 

@@ -15,6 +15,10 @@ export interface MatrixCell {
   readonly muted?: boolean;
   /** A dot in the corner: this cell is of another kind than its neighbours; the figure says which. */
   readonly dotted?: boolean;
+  /** No fill: what is 1 by definition. */
+  readonly bare?: boolean;
+  /** A triangle in the corner; the figure says what it means. */
+  readonly flagged?: boolean;
   /** Printed before the number in a cell that spans columns: `embedding`. */
   readonly label?: string;
   /** What the read-out says after the value. */
@@ -37,6 +41,8 @@ export interface MatrixColumn {
   readonly heads?: readonly HeadToken[];
   /** Label is a token: monospace. */
   readonly isToken?: boolean;
+  /** Neighbours of one group have its name over them. */
+  readonly group?: string;
   readonly kind: 'cell' | 'bar';
   /** Px; `gap` lies before the column. */
   readonly width: number;
@@ -48,6 +54,8 @@ export interface MatrixRow {
   /** Empty: not labelled. */
   readonly label: string;
   readonly isToken?: boolean;
+  /** Neighbours of one group have its name beside or over their first row. */
+  readonly group?: string;
   /** Px above the row. */
   readonly gap: number;
   /** One entry a column; undefined where there is nothing (covered by a span, above the diagonal). */
@@ -60,6 +68,8 @@ export interface MatrixModel {
   readonly id: string;
   readonly title: string;
   readonly unit: string;
+  /** Said before each value: `cos`. */
+  readonly measure?: string;
   readonly scale: 'diverging' | 'sequential';
   readonly max: number;
   readonly columns: readonly MatrixColumn[];
@@ -70,6 +80,10 @@ export interface MatrixModel {
   readonly headLabels?: readonly string[];
   /** Width of the row labels, 0 when a neighbour on the same axis has them. */
   readonly labelWidth: number;
+  /** Px of `labelWidth` for the names of groups of rows; 0 or none: they stand in the gap over their first row. */
+  readonly groupWidth?: number;
+  /** Column labels run upward to the right; px that the last one needs beyond its column. */
+  readonly overhang?: number;
 }
 
 export interface CellAt {
@@ -105,7 +119,7 @@ export function geometryOf(model: MatrixModel): Geometry {
     height = at + model.rowHeight;
     return at;
   });
-  return { width: width + 1, height: height + 1, x, y };
+  return { width: width + 1 + (model.overhang ?? 0), height: height + 1, x, y };
 }
 
 export function cellAt(model: MatrixModel, at: CellAt): MatrixCell | undefined {

@@ -44,6 +44,7 @@ export function App({ host, theme, width }: AppProps): VNode {
           setProblem(`Not exported: ${error instanceof Error ? error.message : String(error)}`),
         );
     },
+    request: (request) => host.postMessage({ type: 'coupling', request }),
     tell: (type) => host.postMessage({ type }),
   };
   return <FiguresPanel state={state} view={view} theme={theme} width={width} actions={actions} problem={problem} />;

@@ -1,6 +1,10 @@
 import type { VNode } from 'preact';
-import type { FiguresDocument } from '../../shared/figures.ts';
+import type { FiguresDocument, Picture } from '../../shared/figures.ts';
 import type { FiguresPanelState } from '../../shared/figuresPanelProtocol.ts';
+import { CouplingModes } from '../coupling/CouplingModes.tsx';
+import { CouplingView } from '../coupling/CouplingView.tsx';
+import { couplingMatrix, numbersFit } from '../coupling/couplingMatrix.ts';
+import { type CouplingActions, couplingLayout } from '../coupling/couplingProps.ts';
 import { LinkButton } from '../figures/Button.tsx';
 import type { MenuItem } from '../figures/Menu.tsx';
 import { PanelHeader } from '../figures/PanelHeader.tsx';
@@ -8,13 +12,13 @@ import { Notice, ProgressLine } from '../figures/States.tsx';
 import type { Theme } from '../figures/theme.ts';
 import { asFigures, partialText, subtitleOf } from './figuresText.ts';
 import type { FiguresView } from './figuresView.ts';
-import { type PictureActions, PictureView, ScrollTable } from './PictureView.tsx';
+import { PictureView, ScrollTable } from './PictureView.tsx';
 import { isWide, layoutPage } from './pictureDrawing.tsx';
 import { brokenCell, sizeMatrix } from './pictureMatrix.ts';
-import { checksTable, checksTitle, pictureTable } from './pictureTables.ts';
+import { checksTable, checksTitle, tablesOf } from './pictureTables.ts';
 
 /** What a person can do in the panel. */
-export interface FiguresActions extends PictureActions {
+export interface FiguresActions extends CouplingActions {
   readonly setView: (change: Partial<FiguresView>) => void;
   readonly exportAs: (id: string) => void;
   readonly tell: (type: 'showLog' | 'openAsText') => void;
@@ -32,14 +36,18 @@ export interface FiguresPanelProps {
 
 type LoadedProps = FiguresPanelProps & { readonly document: FiguresDocument };
 
+const csvLabel = (title: string): string => `CSV: ${title.length > 40 ? `${title.slice(0, 39)}…` : title}`;
+
 function exportItems({ pictures, checks }: FiguresDocument): MenuItem[] {
   return [
     { id: 'svg', label: 'SVG' },
     { id: 'png', label: 'PNG' },
-    ...pictures.map(({ id, title }) => ({
-      id: `csv:${id}`,
-      label: `CSV: ${title.length > 40 ? `${title.slice(0, 39)}…` : title}`,
-    })),
+    ...pictures.flatMap((picture) =>
+      tablesOf(picture).map(({ id, caption }, i) => ({
+        id: `csv:${id}`,
+        label: csvLabel(i === 0 ? picture.title : caption),
+      })),
+    ),
     ...(checks.length > 0 ? [{ id: 'csv-checks', label: 'CSV: Checks' }] : []),
     { id: 'json', label: 'JSON' },
     { id: 'html', label: 'HTML Report' },
@@ -93,7 +101,11 @@ function Pictures(props: LoadedProps): VNode {
     <div class={layout.columns === 2 ? 'm-pictures m-two' : 'm-pictures'}>
       {document.pictures.map((picture) => (
         <section key={picture.id} class={isWide(picture) ? 'm-picture m-whole' : 'm-picture'}>
-          <PictureView {...props} picture={picture} width={layout.widthOf(picture)} />
+          {picture.type === 'coupling' ? (
+            <CouplingView {...props} picture={picture} width={innerWidth(width)} />
+          ) : (
+            <PictureView {...props} picture={picture} width={layout.widthOf(picture)} />
+          )}
         </section>
       ))}
     </div>
@@ -102,9 +114,11 @@ function Pictures(props: LoadedProps): VNode {
 
 function Tables(props: LoadedProps): VNode {
   return (
-    <div class="m-tables">
-      {props.document.pictures.map((picture) => (
-        <ScrollTable key={picture.id} {...props} table={pictureTable(picture)} />
+    <div
+      class={props.document.pictures.some(({ type }) => type === 'coupling') ? 'm-tables m-wide-tables' : 'm-tables'}
+    >
+      {props.document.pictures.flatMap(tablesOf).map((table) => (
+        <ScrollTable key={table.id} {...props} table={table} />
       ))}
     </div>
   );
@@ -113,9 +127,14 @@ function Tables(props: LoadedProps): VNode {
 /** Whether cells have their numbers printed; null where there is no matrix. */
 function numbersOn({ document, view, width }: LoadedProps): boolean | null {
   const layout = layoutPage(innerWidth(width));
-  const matrices = document.pictures.filter((picture) => picture.type === 'matrix');
-  if (matrices.length === 0) return null;
-  return view.numbers ?? matrices.some((picture) => sizeMatrix(picture, layout.widthOf(picture)).cellWidth >= 36);
+  const fits = (picture: Picture): boolean[] => {
+    if (picture.type === 'matrix') return [sizeMatrix(picture, layout.widthOf(picture)).cellWidth >= 36];
+    if (picture.type !== 'coupling') return [];
+    const { matrix } = couplingLayout(innerWidth(width));
+    return [numbersFit(couplingMatrix(picture, { ...view, width: matrix }))];
+  };
+  const all = document.pictures.flatMap(fits);
+  return all.length === 0 ? null : (view.numbers ?? all.includes(true));
 }
 
 function Loaded(props: LoadedProps): VNode {
@@ -125,6 +144,11 @@ function Loaded(props: LoadedProps): VNode {
       <PanelHeader
         title={document.title}
         subtitle={subtitleOf(document)}
+        modes={
+          document.pictures.some(({ type }) => type === 'coupling') ? (
+            <CouplingModes view={view} setView={actions.setView} />
+          ) : null
+        }
         numbers={numbersOn(props)}
         table={view.table}
         exports={exportItems(document)}

@@ -1,6 +1,6 @@
 import type { VNode } from 'preact';
 import { useMemo } from 'preact/hooks';
-import type { FiguresDocument, MatrixPicture, Picture, TablePicture } from '../../shared/figures.ts';
+import type { FiguresDocument, MatrixPicture, SimplePicture, TablePicture } from '../../shared/figures.ts';
 import { beyondScale } from '../../shared/scale.ts';
 import type { BarColors } from '../charts/bars.tsx';
 import { ChartFigure } from '../charts/ChartFigure.tsx';
@@ -34,9 +34,9 @@ export interface PictureProps {
   readonly compact?: boolean;
 }
 
-type Of<P extends Picture> = PictureProps & { readonly picture: P };
+type Of<P extends SimplePicture> = PictureProps & { readonly picture: P };
 
-function Heading({ picture }: { picture: Picture }): VNode {
+function Heading({ picture }: { picture: SimplePicture }): VNode {
   return (
     <>
       <h2>{picture.title}</h2>
@@ -144,7 +144,7 @@ function TableView(props: Of<TablePicture>): VNode {
 }
 
 /** One picture with its heading; what is empty says so in its place. */
-export function PictureView(props: Of<Picture>): VNode {
+export function PictureView(props: Of<SimplePicture>): VNode {
   const { picture } = props;
   if (isEmpty(picture)) {
     return (

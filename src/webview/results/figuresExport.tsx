@@ -9,7 +9,7 @@ import { svgToPng } from '../figures/stillSvg.tsx';
 import { plainTheme } from '../figures/theme.ts';
 import { type FiguresExport, figuresSvg } from './figuresSvg.tsx';
 import { citationOf, factsOf, fileStem, subtitleOf } from './figuresText.ts';
-import { checksTable, checksTitle, pictureTable } from './pictureTables.ts';
+import { checksTable, checksTitle, tablesOf } from './pictureTables.ts';
 
 /** A page of its own: checks, figures, every number, provenance; nothing is loaded, no scripts. */
 function figuresReport(shown: FiguresExport): string {
@@ -18,7 +18,7 @@ function figuresReport(shown: FiguresExport): string {
   const wide = { ...shown, width: 1200, untitled: true };
   const checks: TableModel[] =
     document.checks.length > 0 ? [{ ...checksTable(document.checks), caption: checksTitle(document.checks) }] : [];
-  const tables = [...checks, ...document.pictures.map(pictureTable)];
+  const tables = [...checks, ...document.pictures.flatMap(tablesOf)];
   return reportPage({
     title: document.title,
     subtitle: subtitleOf(document),
@@ -52,7 +52,7 @@ export async function exportMessage(
   if (id === 'json') return file('json', resultToJson(source));
   if (id === 'html') return file('html', figuresReport(shown));
   if (id === 'csv-checks') return file('csv', tableToCsv(checksTable(document.checks)), '-checks');
-  const picture = document.pictures.find((one) => `csv:${one.id}` === id);
-  if (picture === undefined) throw new Error('That picture is no longer in the result.');
-  return file('csv', tableToCsv(pictureTable(picture)), `-${picture.id.replace(/[^\w.-]+/g, '-')}`);
+  const table = document.pictures.flatMap(tablesOf).find((one) => `csv:${one.id}` === id);
+  if (table === undefined) throw new Error('That picture is no longer in the result.');
+  return file('csv', tableToCsv(table), `-${table.id.replace(/[^\w.-]+/g, '-')}`);
 }

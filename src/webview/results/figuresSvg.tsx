@@ -1,6 +1,7 @@
 import type { VNode } from 'preact';
 import type { FiguresDocument, Picture } from '../../shared/figures.ts';
 import { beyondScale } from '../../shared/scale.ts';
+import { stillCoupling } from '../coupling/couplingSvg.tsx';
 import { DivergingKey } from '../figures/DivergingKey.tsx';
 import { StillMatrix } from '../figures/MatrixDrawing.tsx';
 import { geometryOf } from '../figures/matrixModel.ts';
@@ -57,8 +58,9 @@ function stillMatrix(shown: FiguresExport, picture: Extract<Picture, { type: 'ma
 
 /** A picture with its title and subtitle; null for tables, which an SVG is not the place for. */
 function stillPicture(shown: FiguresExport, picture: Picture, width: number): Still | null {
-  if (picture.type === 'table' || isEmpty(picture)) return null;
   const { theme } = shown;
+  if (picture.type === 'coupling') return stillCoupling({ theme, picture, view: shown.view, width });
+  if (picture.type === 'table' || isEmpty(picture)) return null;
   const title = wrapText(picture.title, width, 13);
   const subtitle = wrapText(picture.subtitle, width, 12);
   const top = title.length * 18 + subtitle.length * 17 + 6;

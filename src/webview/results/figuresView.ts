@@ -1,3 +1,5 @@
+import type { CouplingMeasure } from '../../shared/couplingPicture.ts';
+import type { CouplingGrouping } from '../coupling/couplingOrder.ts';
 import type { TableSort } from '../figures/DataTable.tsx';
 
 /** What a person has set; kept by VS Code over reload and theme change. */
@@ -9,9 +11,17 @@ export interface FiguresView {
   readonly table: boolean;
   readonly sorts: Readonly<Record<string, TableSort>>;
   readonly scroll: number;
+  /** What the matrix of a coupling shows, and what stands together in it. */
+  readonly measure: CouplingMeasure;
+  readonly grouping: CouplingGrouping;
 }
 
-export const initialView: FiguresView = { selected: {}, numbers: null, table: false, sorts: {}, scroll: 0 };
+export const initialView: FiguresView = {
+  ...{ selected: {}, numbers: null, table: false, sorts: {}, scroll: 0 },
+  ...{ measure: 'C', grouping: 'observable' },
+};
+
+const measures: readonly CouplingMeasure[] = ['C', 'cos', 'CS', 'slope'];
 
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -28,5 +38,7 @@ export function restoreView(kept: unknown): FiguresView {
     table: kept.table === true,
     sorts: isRecord(kept.sorts) ? (kept.sorts as FiguresView['sorts']) : {},
     scroll: typeof kept.scroll === 'number' && Number.isFinite(kept.scroll) ? kept.scroll : 0,
+    measure: measures.find((measure) => measure === kept.measure) ?? 'C',
+    grouping: kept.grouping === 'node' ? 'node' : 'observable',
   };
 }

@@ -2,6 +2,7 @@ import { mountPanel } from '../figures/mountPanel.tsx';
 import '../panel.css';
 import '../charts/charts.css';
 import './results.css';
+import '../coupling/coupling.css';
 import { App, type FiguresHost } from './App.tsx';
 
 declare function acquireVsCodeApi(): FiguresHost;

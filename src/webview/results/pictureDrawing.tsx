@@ -1,4 +1,4 @@
-import type { Picture } from '../../shared/figures.ts';
+import type { Picture, SimplePicture } from '../../shared/figures.ts';
 import { type BarColors, barsDrawing } from '../charts/bars.tsx';
 import type { ChartDrawing } from '../charts/chartMark.ts';
 import { curveDrawing } from '../charts/curve.tsx';
@@ -8,7 +8,7 @@ import { graphDrawing, isWideGraph } from '../circuit/graphDrawing.tsx';
 import type { Theme } from '../figures/theme.ts';
 
 /** Pictures that are charts. */
-export type ChartPicture = Exclude<Picture, { readonly type: 'matrix' | 'table' }>;
+export type ChartPicture = Exclude<SimplePicture, { readonly type: 'matrix' | 'table' }>;
 
 /** What a chart's marks are called. */
 export const markNouns: Readonly<Record<ChartPicture['type'], string>> = {
@@ -36,7 +36,7 @@ export function chartDrawing(theme: Theme, picture: ChartPicture, width: number,
 }
 
 /** True when there is nothing in a picture to draw. */
-export function isEmpty(picture: Picture): boolean {
+export function isEmpty(picture: SimplePicture): boolean {
   switch (picture.type) {
     case 'matrix':
       return picture.rows.labels.length === 0 || picture.columns.labels.length === 0;
@@ -57,6 +57,7 @@ export function isEmpty(picture: Picture): boolean {
 
 /** True for pictures that want the whole width of a page of two columns. */
 export function isWide(picture: Picture): boolean {
+  if (picture.type === 'coupling') return true;
   if (picture.type === 'matrix') return picture.columns.labels.length > 24;
   if (picture.type === 'curve') return picture.x.labels.length > 24;
   if (picture.type === 'graph') return isWideGraph(picture);

@@ -4,10 +4,12 @@ import type {
   GraphPicture,
   MatrixPicture,
   Picture,
+  SimplePicture,
   TablePicture,
 } from '../../shared/figures.ts';
 import { signed } from '../../shared/format.ts';
 import { isShare } from '../charts/chartText.ts';
+import { couplingTables } from '../coupling/couplingTables.ts';
 import type { TableColumn, TableModel, TableValue } from '../figures/DataTable.tsx';
 
 const kindOf = (unit: string): 'share' | 'number' => (isShare(unit) ? 'share' : 'number');
@@ -50,7 +52,7 @@ function matrixTable(picture: MatrixPicture): Pick<TableModel, 'columns' | 'rows
   };
 }
 
-function partsOf(picture: Picture): Pick<TableModel, 'columns' | 'rows'> {
+function partsOf(picture: SimplePicture): Pick<TableModel, 'columns' | 'rows'> {
   switch (picture.type) {
     case 'matrix':
       return matrixTable(picture);
@@ -145,9 +147,14 @@ function tableParts({ columns, rows }: TablePicture): Pick<TableModel, 'columns'
 }
 
 /** The same numbers as the picture, and what CSV exports. */
-export function pictureTable(picture: Picture): TableModel {
+export function pictureTable(picture: SimplePicture): TableModel {
   const caption = picture.subtitle === '' ? picture.title : `${picture.title} · ${picture.subtitle}`;
   return { id: picture.id, caption, ...partsOf(picture) };
+}
+
+/** The tables of any picture; the first one has its id. */
+export function tablesOf(picture: Picture): readonly TableModel[] {
+  return picture.type === 'coupling' ? couplingTables(picture) : [pictureTable(picture)];
 }
 
 /** `+0.24 to +0.40`; open where one end is. */

@@ -1,4 +1,4 @@
-// node test/support/webviewHarness/screenshots.mjs FOLDER [grid | figures | circuit | dataset [PART OF A NAME] | STATE.json]: pictures of the trace
+// node test/support/webviewHarness/screenshots.mjs FOLDER [grid | figures | circuit | dataset | coupling [PART OF A NAME] | STATE.json]: pictures of the trace
 // panel (or of the heat-map panel, of experiments' results, of circuits, or of datasets) in all themes and widths.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,10 +6,16 @@ import { pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 
 const [folder, state, only] = process.argv.slice(2);
-const others = { grid: 'shootGrid', figures: 'shootFigures', circuit: 'shootCircuit', dataset: 'shootDataset' };
+const others = {
+  grid: 'shootGrid',
+  figures: 'shootFigures',
+  circuit: 'shootCircuit',
+  dataset: 'shootDataset',
+  coupling: 'shootCoupling',
+};
 if (folder === undefined) {
   console.error(
-    'usage: node test/support/webviewHarness/screenshots.mjs FOLDER [grid | figures | circuit | dataset [PART] | STATE.json]',
+    'usage: node test/support/webviewHarness/screenshots.mjs FOLDER [grid | figures | circuit | dataset | coupling [PART] | STATE.json]',
   );
   process.exit(2);
 }

@@ -19,6 +19,7 @@ const actions = {
   setView: nothing,
   exportAs: nothing,
   tell: nothing,
+  request: nothing,
 };
 
 const draw = (

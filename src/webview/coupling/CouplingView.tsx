@@ -1,0 +1,114 @@
+import type { VNode } from 'preact';
+import { useMemo } from 'preact/hooks';
+import type { CouplingPicture } from '../../shared/couplingPicture.ts';
+import { signed } from '../../shared/format.ts';
+import { beyondScale } from '../../shared/scale.ts';
+import { DivergingKey } from '../figures/DivergingKey.tsx';
+import { cornerPath } from '../figures/Mark.tsx';
+import { MatrixFigure } from '../figures/MatrixFigure.tsx';
+import type { MatrixModel } from '../figures/matrixModel.ts';
+import type { Theme } from '../figures/theme.ts';
+import { couplingMatrix, numbersFit } from './couplingMatrix.ts';
+import { chosenPair, type Pair, pairId } from './couplingOrder.ts';
+import { type CouplingProps, couplingLayout } from './couplingProps.ts';
+import { flaggedText, measureFormulas, normalisesText } from './couplingText.ts';
+import { Measured } from './Measured.tsx';
+import { NormSection } from './NormSection.tsx';
+
+/** Numbers off the diagonal that lie beyond the scale. */
+const beyond = ({ rows, max }: MatrixModel) =>
+  beyondScale(
+    rows.flatMap(({ cells }) => cells.flatMap((cell) => (cell && !cell.bare ? [cell.value ?? 0] : []))),
+    max,
+  );
+
+function Flag({ theme }: { theme: Theme }): VNode {
+  return (
+    <svg class="m-flag" width={9} height={9} aria-hidden="true">
+      <path d={cornerPath(9, 0, 9)} fill={theme.palette.foreground} />
+    </svg>
+  );
+}
+
+function Matrix({ theme, picture, view, actions, width, pair }: CouplingProps & { pair: Pair }): VNode {
+  const { measure, grouping } = view;
+  const model = useMemo(
+    () => couplingMatrix(picture, { measure, grouping, width }),
+    [picture, measure, grouping, width],
+  );
+  const flagged = flaggedText(picture);
+  return (
+    <section class="m-coupling-matrix">
+      <MatrixFigure
+        theme={theme}
+        model={model}
+        marks={{ selected: pairId(pair) }}
+        numbers={view.numbers ?? numbersFit(model)}
+        heading={
+          <>
+            <h2>{model.title}</h2>
+            <DivergingKey theme={theme} max={model.max} unit="" beyond={beyond(model)} />
+            <h3>{measureFormulas[measure]}</h3>
+          </>
+        }
+        onSelect={(cell) => actions.select(picture.id, cell.id)}
+        onCopy={actions.copy}
+        onTable={actions.table}
+      />
+      <p class="m-coupling-note">
+        {flagged === null ? null : (
+          <>
+            <Flag theme={theme} /> {flagged}{' '}
+          </>
+        )}
+        {normalisesText(measure, picture)}
+      </p>
+    </section>
+  );
+}
+
+function PairLine({ picture, at, what }: { picture: CouplingPicture; at: number; what: string }): VNode {
+  const { observable, node, norm, path, terms } = picture.features[at];
+  const named = terms === observable ? '' : `, ${terms}`;
+  return (
+    <>
+      <dt>{what}</dt>
+      <dd>
+        <span>{`${observable} at ${node}`}</span>
+        <span class="m-quiet">{`norm ${signed(norm).replace('+', '')}, path ${path}${named}`}</span>
+      </dd>
+    </>
+  );
+}
+
+function SelectedPair({ picture, pair }: { picture: CouplingPicture; pair: Pair }): VNode {
+  return (
+    <section class="m-coupling-pair">
+      <h2>Selected pair</h2>
+      <dl>
+        <PairLine picture={picture} at={pair.row} what="row" />
+        <PairLine picture={picture} at={pair.column} what="column" />
+      </dl>
+    </section>
+  );
+}
+
+/** The panel of a coupling: the matrix and its pair, the pair on text, the final norm. */
+export function CouplingView(props: CouplingProps): VNode {
+  const { picture, view } = props;
+  const { layout, matrix, detail } = couplingLayout(props.width);
+  const pair = chosenPair(picture, view.selected[picture.id]);
+  if (pair === null) return <p class="m-caption">Nothing to couple: the step names no features.</p>;
+  return (
+    <div class={`m-coupling m-coupling-${layout}`}>
+      <div class="m-coupling-main">
+        <Matrix {...props} width={matrix} pair={pair} />
+        <SelectedPair picture={picture} pair={pair} />
+      </div>
+      <div class="m-coupling-detail" style={layout === 'beside' ? { width: `${detail}px` } : {}}>
+        <Measured {...props} width={detail} pair={pair} />
+        <NormSection {...props} width={detail} pair={pair} />
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,85 @@
+import { type CouplingMeasure, type CouplingPicture, differsOnCorpus } from '../../shared/couplingPicture.ts';
+import { count, share, signed } from '../../shared/format.ts';
+import type { Choice } from '../figures/PanelHeader.tsx';
+import type { Pair } from './couplingOrder.ts';
+
+/** What the switch offers. */
+export const measureChoices: readonly Choice<CouplingMeasure>[] = [
+  { id: 'C', label: 'C' },
+  { id: 'cos', label: 'cos' },
+  { id: 'CS', label: 'C_S' },
+  { id: 'slope', label: 'Slope' },
+];
+
+/** A measure within a line of text. */
+export const measureNames: Readonly<Record<CouplingMeasure, string>> = { C: 'C', cos: 'cos', CS: 'Cₛ', slope: 'slope' };
+
+/** The matrix' heading. */
+export const measureTitles: Readonly<Record<CouplingMeasure, string>> = {
+  C: 'Column feature, per unit of row feature',
+  cos: 'Cosine of row and column',
+  CS: 'Column feature, per unit of row feature, given the corpus',
+  slope: 'Column feature, per unit of row feature, as measured',
+};
+
+/** What the numbers are, under the heading. */
+export const measureFormulas: Readonly<Record<CouplingMeasure, string>> = {
+  C: 'C = y₁·y₂ / |y₁|²: inputs of every direction',
+  cos: 'cos = y₁·y₂ / |y₁||y₂|: the same both ways',
+  CS: 'Cₛ = y₁ᵀS y₂ / y₁ᵀS y₁, S: covariance of the corpus',
+  slope: 'least squares over the corpus’ tokens',
+};
+
+/** What a person reads under the matrix: which way it is normalised, and what is not measured. */
+export function normalisesText(measure: CouplingMeasure, picture: CouplingPicture): string {
+  const missing = (measure === 'CS' || measure === 'slope') && picture.corpus === null;
+  const way =
+    measure === 'cos' ? 'Symmetric: rows and columns say the same.' : 'Rows normalise: read a row from left to right.';
+  return missing ? `Not measured: ${measureNames[measure]} needs a corpus. ${way}` : way;
+}
+
+/** `C and Cₛ differ by more than 20 % on the corpus (9 cells).` Null without a corpus. */
+export function flaggedText(picture: CouplingPicture): string | null {
+  if (picture.corpus === null) return null;
+  const cells = picture.features.flatMap((_, row) =>
+    picture.features.flatMap((__, column) => (differsOnCorpus(picture, row, column) ? [0] : [])),
+  ).length;
+  if (cells === 0) return 'C and Cₛ differ by at most 20 % on the corpus in every cell.';
+  return `C and Cₛ differ by more than 20 % on the corpus (${count(cells)} ${cells === 1 ? 'cell' : 'cells'}).`;
+}
+
+const word = (name: string, value: number | null | undefined, write: (value: number) => string): string[] =>
+  value === null || value === undefined ? [] : [`${name} ${write(value)}`];
+
+/** The other numbers of a pair, for the read-out: `cos +0.546  Cₛ +0.443  r² .820, 41,208 tokens`. */
+export function otherNumbers(picture: CouplingPicture, { row, column }: Pair, measure: CouplingMeasure): string {
+  const { values, corpus } = picture;
+  const at = (name: keyof typeof values): number | null => values[name][row]?.[column] ?? null;
+  const measures = (['C', 'cos', 'CS', 'slope'] as const)
+    .filter((name) => name !== measure)
+    .flatMap((name) => word(measureNames[name], at(name), signed));
+  const quality = word('r²', at('r2'), share);
+  const tokens = corpus === null || at('slope') === null ? [] : [`${count(corpus.tokens)} tokens`];
+  return [...measures, [...quality, ...tokens].join(', ')].filter((text) => text !== '').join('  ');
+}
+
+/** `corpus web-sample.txt, 41,208 tokens, every 46th drawn` */
+export function corpusText({ name, tokens, sampling }: NonNullable<CouplingPicture['corpus']>): string {
+  return `corpus ${name}, ${count(tokens)} tokens, ${sampling}`;
+}
+
+/** ρ from which a linearisation at the prompt misleads. */
+const rhoLimit = 0.3;
+
+/** A norm that turns its observable too far where it was linearised, in words; null where it does not, or at the boundary. */
+export function rhoWarning(picture: CouplingPicture, observable: string): string | null {
+  const card = picture.norms.find((one) => one.observable === observable);
+  const rho = Math.abs(card?.prompt?.rho ?? 0);
+  if (picture.point !== 'prompt' || !(Math.round(rho * 100) / 100 >= rhoLimit)) return null;
+  return `ρ reaches ${share(rho)} at this prompt: linearise at the decision boundary.`;
+}
+
+/** Degrees: `1.90°`, `17.5°`. */
+export function degrees(value: number): string {
+  return Number.isFinite(value) ? `${Number(value.toPrecision(3)).toFixed(Math.abs(value) < 10 ? 2 : 1)}°` : 'NaN';
+}

@@ -1,0 +1,161 @@
+import type { VNode } from 'preact';
+import type { NormCard } from '../../shared/couplingPicture.ts';
+import { share } from '../../shared/format.ts';
+import { AxisName, linearScale, type Plot, type Scale } from '../charts/Axis.tsx';
+import type { ChartDrawing, ChartMark } from '../charts/chartMark.ts';
+import { numberWidth } from '../figures/text.ts';
+import type { Theme } from '../figures/theme.ts';
+import { degrees } from './couplingText.ts';
+
+const left = 14;
+const lineHeight = 17;
+const labelLines = 4;
+const curveHeight = 64;
+
+/** One angle of the card, on a line of text of its own. */
+interface Angle {
+  readonly id: 'expected' | 'bound' | 'boundary' | 'prompt';
+  readonly value: number;
+  readonly label: string;
+  readonly line: number;
+  readonly rho: number | null;
+}
+
+function anglesOf({ expected, bound, boundary, prompt }: NormCard): Angle[] {
+  const at = (id: Angle['id'], line: number, value: number | undefined, words: string, rho: number | null = null) =>
+    value === undefined || !Number.isFinite(value)
+      ? []
+      : [{ id, line, value, rho, label: `${words} ${degrees(value)}${rho === null ? '' : `, ρ = ${share(rho)}`}` }];
+  return [
+    ...at('expected', 0, expected, 'expected'),
+    ...at('bound', 1, bound ?? undefined, 'theorem bound'),
+    ...at('boundary', 2, boundary?.angle, 'at the boundary', boundary?.rho ?? null),
+    ...at('prompt', 3, prompt?.angle, 'at this prompt', prompt?.rho ?? null),
+  ];
+}
+
+interface Frame {
+  readonly theme: Theme;
+  readonly plot: Plot;
+  readonly x: Scale;
+}
+
+function colorOf({ palette }: Theme, id: Angle['id']): string {
+  if (id === 'prompt') return palette.category2;
+  if (id === 'boundary') return palette.sequential;
+  return id === 'expected' ? palette.foreground : palette.secondary;
+}
+
+/** The angles of random observables as a grey hill. */
+function Hill({ frame, density }: { frame: Frame; density: NormCard['density'] }): VNode | null {
+  const { theme, plot, x } = frame;
+  const most = Math.max(0, ...density.map(([, value]) => value).filter(Number.isFinite));
+  if (most === 0) return null;
+  const top = plot.bottom - curveHeight;
+  const points = density
+    .filter((point) => point.every(Number.isFinite))
+    .map(([at, value]) => `${x.of(at).toFixed(1)} ${(plot.bottom - (value / most) * (plot.bottom - top)).toFixed(1)}`);
+  const [first, last] = [density[0][0], density[density.length - 1][0]];
+  const d = `M${x.of(first).toFixed(1)} ${plot.bottom}L${points.join('L')}L${x.of(last).toFixed(1)} ${plot.bottom}z`;
+  return <path d={d} fill={theme.palette.secondary} opacity={0.5} />;
+}
+
+function AngleMark({ frame, angle }: { frame: Frame; angle: Angle }): VNode {
+  const { theme, plot, x } = frame;
+  const { palette } = theme;
+  const color = colorOf(theme, angle.id);
+  const [at, y] = [x.of(angle.value), plot.top + 11 + angle.line * lineHeight];
+  const wide = numberWidth(angle.label, 11);
+  const random = angle.id === 'expected' || angle.id === 'bound';
+  const beside = random ? 7 : angle.id === 'boundary' ? 34 : -wide / 2;
+  const start = Math.max(plot.left, Math.min(at + beside, plot.right - wide));
+  const text = { 'font-family': theme.uiFont, 'font-size': 11, fill: color };
+  const halo = { stroke: palette.background, 'stroke-width': 3, 'paint-order': 'stroke' };
+  return (
+    <g>
+      {random ? (
+        <line
+          x1={at}
+          x2={at}
+          y1={y - 9}
+          y2={plot.bottom}
+          stroke={color}
+          stroke-width={angle.id === 'expected' ? 1.75 : 1}
+          stroke-dasharray={angle.id === 'expected' ? undefined : '3 2'}
+        />
+      ) : (
+        <>
+          <line
+            x1={at}
+            y1={plot.bottom - 4}
+            x2={angle.id === 'boundary' ? start - 3 : at}
+            y2={angle.id === 'boundary' ? y - 4 : y + 4}
+            stroke={color}
+          />
+          <circle
+            cx={at}
+            cy={plot.bottom}
+            r={4.5}
+            fill={angle.id === 'prompt' ? color : palette.background}
+            stroke={color}
+            stroke-width={1.75}
+          />
+        </>
+      )}
+      <text x={start} y={y} {...text} {...halo}>
+        {angle.label}
+      </text>
+    </g>
+  );
+}
+
+function marksOf(angles: readonly Angle[], { plot, x }: Frame): ChartMark[] {
+  const marks = angles.map(({ id, value, label, line }): ChartMark => {
+    const box = { x: x.of(value) - 5, y: plot.bottom - 5, width: 10, height: 10 };
+    const [name, note] = [label.split(/ [\d.]+°/)[0], label.includes('ρ') ? label.split(', ')[1] : ''];
+    return {
+      id,
+      series: 0,
+      x: x.of(value),
+      y: plot.top + line * lineHeight,
+      box,
+      name,
+      value,
+      said: degrees(value),
+      note,
+    };
+  });
+  return marks.sort((a, b) => a.x - b.x);
+}
+
+/** The angle between an observable and its pull-back through the final norm, over that of random observables. */
+export function normDrawing(theme: Theme, card: NormCard, width: number): ChartDrawing {
+  const angles = anglesOf(card);
+  const plot: Plot = { left, right: width - 14, top: 2, bottom: 2 + labelLines * lineHeight + 22 };
+  const ends = [0, ...angles.map(({ value }) => value * 1.05), card.expected * 4];
+  const wanted = Math.max(3, Math.floor(width / 110));
+  const x = linearScale(ends, { start: plot.left, end: plot.right, unit: 'degrees', wanted });
+  const frame: Frame = { theme, plot, x };
+  const last = x.ticks[x.ticks.length - 1];
+  const content = (
+    <g>
+      <Hill frame={frame} density={card.density.filter(([at]) => at <= last)} />
+      <line x1={plot.left} x2={plot.right} y1={plot.bottom} y2={plot.bottom} stroke={theme.palette.secondary} />
+      <g font-family={theme.uiFont} font-size={11} fill={theme.palette.secondary} text-anchor="middle">
+        {x.ticks.map((tick) => (
+          <text key={tick} x={x.of(tick)} y={plot.bottom + 18}>{`${tick}°`}</text>
+        ))}
+      </g>
+      {angles.map((angle) => (
+        <AngleMark key={angle.id} frame={frame} angle={angle} />
+      ))}
+      <AxisName
+        theme={theme}
+        x={(plot.left + plot.right) / 2}
+        y={plot.bottom + 34}
+        text="angle between W_U n and its pull-back through the norm"
+      />
+    </g>
+  );
+  return { width, height: plot.bottom + 40, content, marks: marksOf(angles, frame) };
+}
