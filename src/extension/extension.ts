@@ -68,11 +68,11 @@ export function activate(context: vscode.ExtensionContext): MechanistApi {
   const openGrids = new Set<GridPanel>();
   const openFigures = new Set<FiguresPanel>();
   const openCircuits = new Set<CircuitPanel>();
-  const open = { open: openGrids, openFigures, openCircuits };
+  const documents = new ExperimentDocuments(context.extensionPath);
+  const open = { open: openGrids, openFigures, openCircuits, experiments: documents };
   const panelContext = { extensionUri: context.extensionUri, port: engine, sessions, messages, log, ...open };
   const panels = new TracePanels(panelContext, context.workspaceState);
   const grids = new GridPanels(panelContext, sessions);
-  const documents = new ExperimentDocuments(context.extensionPath);
   const results = new StepResults(documents);
   const datasets = new DatasetDocuments(engine, models);
   const openDatasets = new Set<DatasetPanel>();

@@ -16,6 +16,18 @@ export function stepEvaluationName(step: string): string {
   return `${step}.evaluation.mechanist.json`;
 }
 
+/** Names that the experiment of a results folder may have: `acronyms.results` → `acronyms.experiment.yaml`; empty for others. */
+export function experimentNames(folder: string): readonly string[] {
+  const stem = /^(.+)\.results$/.exec(folder)?.[1];
+  return stem === undefined ? [] : ['yaml', 'yml'].map((ending) => `${stem}.experiment.${ending}`);
+}
+
+/** The step whose figures a file has; null for another file. */
+export function stepOfResult(name: string): string | null {
+  const ending = stepResultName('');
+  return name.endsWith(ending) && name.length > ending.length ? name.slice(0, -ending.length) : null;
+}
+
 /** The i-th of n shares of every step's cells, from 1. */
 export interface CellShare {
   readonly index: number;

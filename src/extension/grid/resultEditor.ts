@@ -3,7 +3,7 @@ import { resultEditorType } from '../../shared/contributions.ts';
 import { MechanistError } from '../../shared/errors.ts';
 import { type ResultDocument, resultFromJson } from '../../shared/figuresFile.ts';
 import type { GridDocument } from '../../shared/gridDocument.ts';
-import { FiguresPanel } from '../results/figuresPanel.ts';
+import { type FiguresContext, FiguresPanel } from '../results/figuresPanel.ts';
 import { type GridContext, GridPanel } from './gridPanel.ts';
 import { nameOf, readText } from './resultFiles.ts';
 
@@ -29,10 +29,10 @@ function isNews(shown: GridDocument | null, document: GridDocument): boolean {
 
 /** Shows `*.mechanist.json` as the figures they are; what cannot be shown is said in words. */
 export class ResultEditor implements vscode.CustomReadonlyEditorProvider<ResultFile>, vscode.Disposable {
-  readonly #context: GridContext;
+  readonly #context: GridContext & FiguresContext;
   readonly #registration: vscode.Disposable;
 
-  constructor(context: GridContext) {
+  constructor(context: GridContext & FiguresContext) {
     this.#context = context;
     this.#registration = vscode.window.registerCustomEditorProvider(resultEditorType, this, {
       supportsMultipleEditorsPerDocument: true,

@@ -1,12 +1,16 @@
 import * as vscode from 'vscode';
+import type { CouplingRequest } from '../../shared/couplingPicture.ts';
 import type { FiguresPanelState, FromFiguresPanel, ToFiguresPanel } from '../../shared/figuresPanelProtocol.ts';
+import type { ExperimentDocuments } from '../experiment/experimentDocuments.ts';
 import type { Messages } from '../runWithProgress.ts';
 import { panelHtml, panelRoots } from '../trace/panelHtml.ts';
 import { saveExport } from '../trace/saveExport.ts';
+import { answerCoupling } from './couplingRequests.ts';
 
 export interface FiguresContext {
   readonly extensionUri: vscode.Uri;
   readonly messages: Messages;
+  readonly experiments: ExperimentDocuments;
   /** Every panel of this kind that is open, in the order of opening. */
   readonly openFigures: Set<FiguresPanel>;
 }
@@ -56,6 +60,12 @@ export class FiguresPanel {
     void this.#panel.webview.postMessage({ type: 'state', state: this.#state } satisfies ToFiguresPanel);
   }
 
+  async #answer(request: CouplingRequest): Promise<void> {
+    const { document } = this.#state;
+    if (document?.kind !== 'figures') return;
+    await answerCoupling(this.#uri, document, request, this.#context.experiments);
+  }
+
   /** Does what the page asks for. */
   async receive(message: FromFiguresPanel): Promise<void> {
     switch (message.type) {
@@ -73,6 +83,9 @@ export class FiguresPanel {
         break;
       case 'export':
         await saveExport(message, this.#uri);
+        break;
+      case 'coupling':
+        await this.#answer(message.request);
         break;
     }
   }

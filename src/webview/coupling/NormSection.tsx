@@ -55,8 +55,10 @@ export function NormSection(props: Props): VNode | null {
       <Card {...props} card={card} />
       {warning === null ? null : (
         <Notice icon="warning">
-          {`${warning} `}
-          <LinkButton label="Use Boundary" onClick={() => actions.request({ type: 'useBoundary' })} />
+          {`${warning.text} `}
+          {warning.boundary ? (
+            <LinkButton label="Use Boundary" onClick={() => actions.request({ type: 'useBoundary' })} />
+          ) : null}
         </Notice>
       )}
     </section>

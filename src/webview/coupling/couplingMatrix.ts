@@ -20,7 +20,7 @@ function offDiagonal(matrix: CouplingPicture['values'][CouplingMeasure]): number
 }
 
 /** End of the scale: 1 for cosines, else one for all three coefficients, so that switching compares. */
-export function couplingMax({ values }: CouplingPicture, measure: CouplingMeasure): number {
+function couplingMax({ values }: CouplingPicture, measure: CouplingMeasure): number {
   if (measure === 'cos') return 1;
   return scaleMax([values.C, values.CS, values.slope].flatMap(offDiagonal));
 }

@@ -97,7 +97,7 @@ function detailParts({ theme, picture, width, pair }: PartProps): Still[] {
   if (card !== undefined) {
     const norm = normDrawing(theme, card, width);
     const warning = rhoWarning(picture, observable);
-    const texts = { title: normTitle, under: normSubtitle(card), foot: warning === null ? [] : [warning] };
+    const texts = { title: normTitle, under: normSubtitle(card), foot: warning === null ? [] : [warning.text] };
     parts.push(part(theme, width, texts, { node: norm.content, height: norm.height }));
   }
   return parts;

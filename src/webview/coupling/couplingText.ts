@@ -71,12 +71,23 @@ export function corpusText({ name, tokens, sampling }: NonNullable<CouplingPictu
 /** ρ from which a linearisation at the prompt misleads. */
 const rhoLimit = 0.3;
 
-/** A norm that turns its observable too far where it was linearised, in words; null where it does not, or at the boundary. */
-export function rhoWarning(picture: CouplingPicture, observable: string): string | null {
+/** A norm that turns its observable too far where it was linearised. */
+export interface RhoWarning {
+  readonly text: string;
+  /** True where the row's pair has a boundary to linearise at. */
+  readonly boundary: boolean;
+}
+
+/** Null where the norm turns its observable little, or at the boundary. */
+export function rhoWarning(picture: CouplingPicture, observable: string): RhoWarning | null {
   const card = picture.norms.find((one) => one.observable === observable);
   const rho = Math.abs(card?.prompt?.rho ?? 0);
   if (picture.point !== 'prompt' || !(Math.round(rho * 100) / 100 >= rhoLimit)) return null;
-  return `ρ reaches ${share(rho)} at this prompt: linearise at the decision boundary.`;
+  const boundary = (card?.boundary ?? null) !== null;
+  const advice = boundary
+    ? 'linearise at the decision boundary.'
+    : 'its row has no partner with a decision boundary in between.';
+  return { text: `ρ reaches ${share(rho)} at this prompt: ${advice}`, boundary };
 }
 
 /** Degrees: `1.90°`, `17.5°`. */

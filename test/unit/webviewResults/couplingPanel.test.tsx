@@ -137,7 +137,10 @@ describe('what it draws', () => {
 
   test('a norm that turns little, or is taken at the boundary, is not warned of', () => {
     expect(rhoWarning(makeCoupling({ rho: 0.29 }), '␣she − ␣he')).toBeNull();
-    expect(rhoWarning(makeCoupling({ rho: -0.31 }), '␣she − ␣he')).toContain('.31');
+    expect(rhoWarning(makeCoupling({ rho: -0.31 }), '␣she − ␣he')).toMatchObject({
+      text: expect.stringContaining('ρ reaches .31'),
+      boundary: true,
+    });
     expect(rhoWarning({ ...makeCoupling(), point: 'boundary' }, '␣she − ␣he')).toBeNull();
   });
 

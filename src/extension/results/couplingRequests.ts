@@ -1,0 +1,125 @@
+import { basename, dirname, relative } from 'node:path';
+import * as vscode from 'vscode';
+import { plainText, type TextEdit } from '../../core/tasks/editFrontMatter.ts';
+import { appendStep, setStepParameter } from '../../core/tasks/experiment/editStep.ts';
+import {
+  type CoupledParams,
+  freeName,
+  pairOf,
+  topTokensLines,
+  topTokensOf,
+} from '../../core/tasks/experiment/topTokensStep.ts';
+import type { ExperimentTarget } from '../../shared/contributions.ts';
+import type { CouplingRequest } from '../../shared/couplingPicture.ts';
+import { MechanistError } from '../../shared/errors.ts';
+import { experimentNames, stepOfResult } from '../../shared/experimentRun.ts';
+import type { FiguresDocument } from '../../shared/figures.ts';
+import type { ExperimentDocuments } from '../experiment/experimentDocuments.ts';
+
+/** A step of an experiment that a result was made by. */
+interface Place {
+  readonly document: vscode.TextDocument;
+  readonly step: string;
+}
+
+const notFound = (what: string): MechanistError =>
+  new MechanistError('bad-input', `The experiment that made this result is not found: ${what}`);
+
+/** The experiment beside the folder of a result. @throws MechanistError `bad-input` where there is none */
+async function placeOf(result: vscode.Uri, documents: ExperimentDocuments): Promise<Place> {
+  const folder = dirname(result.path);
+  const names = experimentNames(basename(folder));
+  const step = stepOfResult(basename(result.path));
+  if (names.length === 0 || step === null)
+    throw notFound('results of one stand in a folder NAME.results beside NAME.experiment.yaml.');
+  for (const name of names) {
+    const uri = result.with({ path: `${dirname(folder)}/${name}` });
+    const there = await vscode.workspace.fs.stat(uri).then(
+      () => true,
+      () => false,
+    );
+    if (!there) continue;
+    const document = await vscode.workspace.openTextDocument(uri);
+    if (documents.file(document).steps.some((one) => one.name === step)) return { document, step };
+    throw notFound(`${name} has no step "${step}" any more. Has it been renamed?`);
+  }
+  throw notFound(`there is no ${names[0]} beside ${basename(folder)}. Put it back, or make the change in the file.`);
+}
+
+/** Makes one change of a file and saves it: it can be undone there. */
+async function change({ document }: Place, edit: TextEdit | null): Promise<void> {
+  if (edit === null) {
+    const message = `${basename(document.uri.path)} could not be changed: its steps are not a list that can be read. Put right what is underlined.`;
+    throw new MechanistError('bad-input', message);
+  }
+  const range = new vscode.Range(document.positionAt(edit.start), document.positionAt(edit.end));
+  const changes = new vscode.WorkspaceEdit();
+  changes.replace(document.uri, range, edit.newText);
+  if (!(await vscode.workspace.applyEdit(changes)) || !(await document.save()))
+    throw new MechanistError('bad-input', `${basename(document.uri.path)} could not be changed. Is it read-only?`);
+}
+
+const set = (place: Place, key: string, value: string): Promise<void> =>
+  change(place, setStepParameter(place.document.getText(), place.step, key, value));
+
+async function run({ document }: Place, step: string, action: ExperimentTarget['action'] = 'run'): Promise<void> {
+  const target: ExperimentTarget = { uri: document.uri.toString(), step, action };
+  await vscode.commands.executeCommand('mechanist.runExperiment', target);
+}
+
+/** Asks for a corpus; its name as the experiment writes it, or undefined. */
+async function chooseCorpus({ document }: Place): Promise<string | undefined> {
+  const folder = vscode.Uri.joinPath(document.uri, '..');
+  const [uri] =
+    (await vscode.window.showOpenDialog({
+      title: 'Choose Corpus',
+      canSelectMany: false,
+      defaultUri: folder,
+      filters: { Text: ['txt', 'jsonl'] },
+    })) ?? [];
+  return uri && relative(folder.fsPath, uri.fsPath).replaceAll('\\', '/');
+}
+
+async function showTopTokens(
+  place: Place,
+  documents: ExperimentDocuments,
+  params: CoupledParams,
+  at: readonly [row: number, column: number],
+): Promise<void> {
+  const file = documents.file(place.document);
+  const wanted = pairOf(params, at);
+  let step = topTokensOf(file, wanted);
+  if (step === undefined) {
+    const corpus = params.corpus ?? (await chooseCorpus(place));
+    if (corpus === undefined) return;
+    step = freeName(file, 'top-tokens');
+    const lines = topTokensLines(step, wanted, params, corpus);
+    await change(place, appendStep(place.document.getText(), lines));
+  }
+  await run(place, step);
+  await run(place, step, 'open');
+}
+
+/**
+ * Does what was asked in the panel of a coupling: changes the experiment that made it, and runs the step.
+ * @throws MechanistError `bad-input` where the experiment is not found, or cannot be changed
+ */
+export async function answerCoupling(
+  result: vscode.Uri,
+  figures: Pick<FiguresDocument, 'request'>,
+  request: CouplingRequest,
+  documents: ExperimentDocuments,
+): Promise<void> {
+  const place = await placeOf(result, documents);
+  if (request.type === 'topTokens') {
+    await showTopTokens(place, documents, figures.request.with as CoupledParams, request.features);
+    return;
+  }
+  if (request.type === 'useBoundary') await set(place, 'point', 'boundary');
+  else {
+    const corpus = await chooseCorpus(place);
+    if (corpus === undefined) return;
+    await set(place, 'corpus', plainText(corpus));
+  }
+  await run(place, place.step);
+}
