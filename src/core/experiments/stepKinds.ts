@@ -4,6 +4,7 @@ import { discoverAcdc, discoverGreedy } from '../circuits/steps/discoverPruned.t
 import { coupleFeatures } from '../observables/steps/coupleFeatures.ts';
 import { debias } from '../observables/steps/debias.ts';
 import { headsMap } from '../observables/steps/headsMap.ts';
+import { steerFeature } from '../observables/steps/steerFeature.ts';
 import { topTokens } from '../observables/steps/topTokens.ts';
 import { baseline } from './baseline.ts';
 import type { StepKind } from './stepKind.ts';
@@ -50,4 +51,5 @@ export const stepKinds: readonly StepKind[] = [
   anyKind(coupleFeatures),
   anyKind(topTokens),
   anyKind(debias),
+  anyKind(steerFeature),
 ];

@@ -6,6 +6,7 @@ import { klDivergence } from '../tasks/metrics.ts';
 import type { ResolvedObservable } from '../tasks/observable.ts';
 import type { ControlText } from './controlTexts.ts';
 import { type Pair, type PairSide, sideBatches } from './pairSides.ts';
+import { observableValue } from './steerAlong.ts';
 import type { StreamEdit, StreamEditor, UneditedRun } from './streamEdit.ts';
 import { type TextLoss, textLoss } from './textLoss.ts';
 
@@ -50,10 +51,6 @@ interface Unedited {
   readonly batches: readonly { readonly sides: readonly number[]; readonly run: UneditedRun }[];
   /** By side: x · v. */
   readonly coefficients: readonly number[];
-}
-
-function observableValue({ terms }: ResolvedObservable, logits: ArrayLike<number>): number {
-  return terms.reduce((sum, { id, weight }) => sum + weight * logits[id], 0);
 }
 
 /** Sides in the order clean 0, corrupted 0, clean 1, …, back to pairs. */
