@@ -5,6 +5,7 @@ import { klDivergence } from '../tasks/metrics.ts';
 import type { ResolvedObservable } from '../tasks/observable.ts';
 import { walkFeature } from './featureVector.ts';
 import { type PairSide, sideBatches } from './pairSides.ts';
+import { PromptReader } from './promptReader.ts';
 import type { StreamEditor } from './streamEdit.ts';
 import { dot } from './vectors.ts';
 
@@ -75,13 +76,14 @@ async function slopeOf(
 ): Promise<number | null> {
   const { roles } = context.task.items[row];
   try {
-    const prompt = { ids, position: answer, roles };
-    const walk = await walkFeature(context, { observable, path, norm: 'frozen', point: 'prompt' }, prompt);
+    const reader = await PromptReader.read(context, Int32Array.from(ids), answer);
+    const request = { observable, path, norm: 'frozen', point: 'prompt' } as const;
+    const walk = await walkFeature(context, request, { ids, position: answer, roles }, reader);
     if (walk.nodes.at(-1)?.node.position !== at) return null;
     let attention = 1;
     for (const { node, writesAt } of walk.nodes) {
       if (node.kind !== 'head') continue;
-      attention *= (await walk.prompt.attention(node.layer, node.head, writesAt))[node.position];
+      attention *= (await reader.attention(node.layer, node.head, writesAt))[node.position];
     }
     return shortNumber(attention * dot(unit, walk.vector));
   } catch (error) {
