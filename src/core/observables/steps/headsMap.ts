@@ -31,13 +31,15 @@ async function norms(context: StepContext, params: HeadsMapParams): Promise<Cell
   const { headLayers } = reachOfMap(context, params);
   if (params.under === undefined) {
     const { direction } = await runner.unembedding.direction(observable.terms);
-    return { norms: await headNorms(runner, unscaled(runner.finalNorm, direction), headLayers), forwardPasses: 0 };
+    const [own] = await headNorms(context, [unscaled(runner.finalNorm, direction)], { gains: true, toLayer: headLayers });
+    return { norms: own, forwardPasses: 0 };
   }
   // Scales of inputs change no rank; an MLP on the path is linearised at the first row.
   const [{ item, position }] = pairRows(task, params);
   const request = { observable, path: params.under, norm: 'scaled' } as const;
   const { vector } = await featureVector(context, request, { ids: item.ids, position, roles: item.roles });
-  return { norms: await headNorms(runner, vector, headLayers), forwardPasses: 1 };
+  const [own] = await headNorms(context, [vector], { gains: true, toLayer: headLayers });
+  return { norms: own, forwardPasses: 1 };
 }
 
 /** A row with what the map reads in it. */
