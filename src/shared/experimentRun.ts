@@ -28,6 +28,11 @@ export function stepOfResult(name: string): string | null {
   return name.endsWith(ending) && name.length > ending.length ? name.slice(0, -ending.length) : null;
 }
 
+/** Name of the vectors that a step leaves, in the results folder. */
+export function stepVectorsName(step: string): string {
+  return `${step}.safetensors`;
+}
+
 /** The i-th of n shares of every step's cells, from 1. */
 export interface CellShare {
   readonly index: number;

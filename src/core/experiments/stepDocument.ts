@@ -1,19 +1,20 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CircuitFile } from '../../shared/circuit.ts';
-import { stepEvaluationName, stepResultName } from '../../shared/experimentRun.ts';
+import { stepEvaluationName, stepResultName, stepVectorsName } from '../../shared/experimentRun.ts';
 import type { FiguresDocument } from '../../shared/figures.ts';
 import { resultToJson } from '../../shared/resultJson.ts';
 import { modelProvenance } from '../analyses/provenance.ts';
 import { circuitToText } from '../circuits/circuitFile.ts';
 import { writeFileAtomically } from '../models/writeFileAtomically.ts';
+import { writeSafetensors } from '../models/writeSafetensors.ts';
 import { checkNumbers } from '../tasks/experiment/checkNumbers.ts';
 import { requestOf } from '../tasks/experiment/experimentRequest.ts';
 import type { Expectation, ExperimentFile } from '../tasks/experiment/experimentTypes.ts';
 import type { StoredCell } from './cellStore.ts';
 import type { StoredCheckpoint } from './checkpointStore.ts';
 import { circuitEnding } from './circuitsOfStep.ts';
-import type { CellResult, StepResult } from './stepKind.ts';
+import type { CellResult, StepResult, StepVector } from './stepKind.ts';
 import type { StepPlan } from './stepPlan.ts';
 
 /** A step's result as its files have it. */
@@ -110,7 +111,25 @@ async function writeCircuit(path: string, circuit: CircuitFile, key: string, fre
 }
 
 /**
- * Writes the files of a step: its figures, and once it is complete the circuit it found.
+ * Vectors as float32 tensors, each with where it comes from under its name in the header's metadata, beside the provenance and the
+ * request of the whole step.
+ */
+async function writeVectors(path: string, vectors: readonly StepVector[], figures: FiguresDocument): Promise<void> {
+  const { provenance, request, analysis } = figures;
+  const metadata: Record<string, string> = { format: 'mechanist-vectors', schemaVersion: '1', analysis };
+  for (const [key, value] of Object.entries({ provenance, request })) metadata[key] = JSON.stringify(value);
+  for (const { name, about } of vectors) metadata[`vector ${name}`] = JSON.stringify(about);
+  const tensors = vectors.map(({ name, values }) => ({
+    ...{ name, shape: [values.length] },
+    chunks: async function* () {
+      yield Float32Array.from(values);
+    },
+  }));
+  await writeSafetensors(path, tensors, { metadata });
+}
+
+/**
+ * Writes the files of a step: its figures, and once it is complete the circuit it found or the vectors it made.
  * @param data what the circuit was found on, relative to `results`: the circuit's panel opens it
  * @returns absolute path of the figures
  * @throws MechanistError `disk-full`, `bad-input` (no permission)
@@ -130,6 +149,9 @@ export async function writeStep(
   if (result.circuit !== undefined && result.evaluation === undefined && figures.complete) {
     const circuit = { ...result.circuit, ...(data && { data: result.circuit.data ?? data }) };
     await writeCircuit(join(results, `${step.name}${circuitEnding}`), circuit, key, fresh);
+  }
+  if (result.vectors !== undefined && figures.complete) {
+    await writeVectors(join(results, stepVectorsName(step.name)), result.vectors, figures);
   }
   return path;
 }

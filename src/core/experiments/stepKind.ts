@@ -64,6 +64,15 @@ export interface StepCell {
  */
 export type CellResult = Readonly<Record<string, unknown>>;
 
+/** A vector that a step leaves beside its result. */
+export interface StepVector {
+  /** Name of the tensor, unique in its step. */
+  readonly name: string;
+  readonly values: readonly number[];
+  /** Where it comes from, as JSON: all that is needed to make it again. */
+  readonly about: Readonly<Record<string, unknown>>;
+}
+
 /** A step put together from its cells. */
 export interface StepResult {
   readonly title: string;
@@ -77,6 +86,8 @@ export interface StepResult {
   /** A circuit that the step found or evaluated. */
   readonly circuit?: CircuitFile;
   readonly evaluation?: CircuitEvaluation;
+  /** Written as `STEP.safetensors` once the step is complete. */
+  readonly vectors?: readonly StepVector[];
 }
 
 /** A JSON Schema of the step's parameters: completion, hover and diagnostics come from it. */

@@ -3,6 +3,8 @@ import { discoverEap, discoverEapIg } from '../circuits/steps/discoverEap.ts';
 import { discoverAcdc, discoverGreedy } from '../circuits/steps/discoverPruned.ts';
 import { coupleFeatures } from '../observables/steps/coupleFeatures.ts';
 import { debias } from '../observables/steps/debias.ts';
+import { feature } from '../observables/steps/feature.ts';
+import { headNormsStep } from '../observables/steps/headNorms.ts';
 import { headsMap } from '../observables/steps/headsMap.ts';
 import { steerFeature } from '../observables/steps/steerFeature.ts';
 import { topTokens } from '../observables/steps/topTokens.ts';
@@ -47,6 +49,8 @@ export const stepKinds: readonly StepKind[] = [
   anyKind(discoverEapIg),
   anyKind(discoverAcdc),
   anyKind(discoverGreedy),
+  anyKind(feature),
+  anyKind(headNormsStep),
   anyKind(headsMap),
   anyKind(coupleFeatures),
   anyKind(topTokens),

@@ -48,6 +48,9 @@ const withs: Readonly<Record<string, string>> = {
   'discover-eap-ig': '{ corruption: all, edges: 20, steps: 2 }',
   'discover-acdc': '{ ablation: { kind: resample, corruption: all }, threshold: 0.05, maxPasses: 10 }',
   'discover-greedy': '{ ablation: { kind: mean } }',
+  feature:
+    '{ observables: [{ a: 1, b: -1 }, { c: 1 }], paths: [L2.H1 <= MLP 1, emb], point: boundary, norm: jacobian, corruption: all }',
+  'head-norms': '{ observables: [{ a: 1, b: -1 }, { c: 1 }] }',
   debias:
     '{ feature: { observable: { a: 1, b: -1 }, path: L1.H0@A }, protected: { c: 1 }, corruption: all, control: texts.txt, controlTokens: 60 }',
   'couple-features':

@@ -31,7 +31,10 @@ async function norms(context: StepContext, params: HeadsMapParams): Promise<Cell
   const { headLayers } = reachOfMap(context, params);
   if (params.under === undefined) {
     const { direction } = await runner.unembedding.direction(observable.terms);
-    const [own] = await headNorms(context, [unscaled(runner.finalNorm, direction)], { gains: true, toLayer: headLayers });
+    const [own] = await headNorms(context, [unscaled(runner.finalNorm, direction)], {
+      gains: true,
+      toLayer: headLayers,
+    });
     return { norms: own, forwardPasses: 0 };
   }
   // Scales of inputs change no rank; an MLP on the path is linearised at the first row.
