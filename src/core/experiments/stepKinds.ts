@@ -5,6 +5,7 @@ import { coupleFeatures } from '../observables/steps/coupleFeatures.ts';
 import { debias } from '../observables/steps/debias.ts';
 import { feature } from '../observables/steps/feature.ts';
 import { headNormsStep } from '../observables/steps/headNorms.ts';
+import { featureBaselines } from '../observables/steps/featureBaselines.ts';
 import { headsMap } from '../observables/steps/headsMap.ts';
 import { steerFeature } from '../observables/steps/steerFeature.ts';
 import { topTokens } from '../observables/steps/topTokens.ts';
@@ -56,4 +57,5 @@ export const stepKinds: readonly StepKind[] = [
   anyKind(topTokens),
   anyKind(debias),
   anyKind(steerFeature),
+  anyKind(featureBaselines),
 ];

@@ -57,6 +57,8 @@ const withs: Readonly<Record<string, string>> = {
     '{ features: { observables: [{ a: 1, b: -1 }, { c: 1, d: -1 }], paths: [L2.H1@3, L2.H1@3 <= L1.H0@2] }, corpus: texts.txt, tokens: 8200, corruption: all }',
   'steer-feature':
     '{ feature: { observable: { a: 1, b: -1 }, path: L1.H0@A }, corruption: all, factors: [-1, 0.5, 2] }',
+  'feature-baselines':
+    '{ feature: { observable: { a: 1, b: -1 }, path: L1.H0@A }, corruption: all, sizes: [2, 8], seeds: 3 }',
   'top-tokens':
     '{ features: [{ observable: { a: 1, b: -1 }, path: L2.H1@3 <= L1.H0@2 }], corpus: texts.txt, tokens: 8200, corruption: all }',
 };
