@@ -4,8 +4,8 @@ import { discoverAcdc, discoverGreedy } from '../circuits/steps/discoverPruned.t
 import { coupleFeatures } from '../observables/steps/coupleFeatures.ts';
 import { debias } from '../observables/steps/debias.ts';
 import { feature } from '../observables/steps/feature.ts';
-import { headNormsStep } from '../observables/steps/headNorms.ts';
 import { featureBaselines } from '../observables/steps/featureBaselines.ts';
+import { headNormsStep } from '../observables/steps/headNorms.ts';
 import { headsMap } from '../observables/steps/headsMap.ts';
 import { steerFeature } from '../observables/steps/steerFeature.ts';
 import { topTokens } from '../observables/steps/topTokens.ts';
