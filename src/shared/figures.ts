@@ -1,5 +1,6 @@
 import type { CouplingPicture } from './couplingPicture.ts';
 import type { Provenance } from './traceDocument.ts';
+import type { TreePicture } from './treePicture.ts';
 
 /** A number over a sample, with its spread. Null where the sample is too small to have one. */
 export interface Estimate {
@@ -119,7 +120,8 @@ export type SimplePicture =
   | ScatterPicture
   | HistogramPicture
   | TablePicture
-  | GraphPicture;
+  | GraphPicture
+  | TreePicture;
 
 /** A simple picture, or a whole panel of figures that belong together. */
 export type Picture = SimplePicture | CouplingPicture;

@@ -86,6 +86,15 @@ const faults: Readonly<Record<Picture['type'], (picture: Fields) => string | nul
       ? null
       : `has not ${width} cells in each row`;
   },
+  tree: ({ lines, unit, n }) => {
+    const line = (value: unknown): boolean =>
+      isObject(value) &&
+      isText(value.id) &&
+      isText(value.label) &&
+      typeof value.depth === 'number' &&
+      typeof value.value === 'number';
+    return isText(unit) && typeof n === 'number' && every(lines, line) ? null : 'has no lines with labels and values';
+  },
   graph: ({ nLayers, nodes, edges, unit }) => {
     const effect = (value: Fields): boolean => value.effect === undefined || isMaybeNumber(value.effect);
     const node = (value: unknown): boolean => isObject(value) && isText(value.node) && effect(value);

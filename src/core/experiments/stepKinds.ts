@@ -5,6 +5,7 @@ import { coupleFeatures } from '../observables/steps/coupleFeatures.ts';
 import { debias } from '../observables/steps/debias.ts';
 import { feature } from '../observables/steps/feature.ts';
 import { featureBaselines } from '../observables/steps/featureBaselines.ts';
+import { findPaths } from '../observables/steps/findPaths.ts';
 import { headNormsStep } from '../observables/steps/headNorms.ts';
 import { headsMap } from '../observables/steps/headsMap.ts';
 import { steerFeature } from '../observables/steps/steerFeature.ts';
@@ -54,6 +55,7 @@ export const stepKinds: readonly StepKind[] = [
   anyKind(headNormsStep),
   anyKind(headsMap),
   anyKind(coupleFeatures),
+  anyKind(findPaths),
   anyKind(topTokens),
   anyKind(debias),
   anyKind(steerFeature),

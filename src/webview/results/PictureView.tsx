@@ -2,6 +2,7 @@ import type { VNode } from 'preact';
 import { useMemo } from 'preact/hooks';
 import type { FiguresDocument, MatrixPicture, SimplePicture, TablePicture } from '../../shared/figures.ts';
 import { beyondScale } from '../../shared/scale.ts';
+import type { TreePicture } from '../../shared/treePicture.ts';
 import type { BarColors } from '../charts/bars.tsx';
 import { ChartFigure } from '../charts/ChartFigure.tsx';
 import { DataTable, type TableModel, type TableSort } from '../figures/DataTable.tsx';
@@ -9,6 +10,7 @@ import { DivergingKey } from '../figures/DivergingKey.tsx';
 import { MatrixFigure } from '../figures/MatrixFigure.tsx';
 import { cellAt, cellsBySize, type MatrixModel } from '../figures/matrixModel.ts';
 import type { Theme } from '../figures/theme.ts';
+import { TreeFigure } from '../tree/TreeFigure.tsx';
 import type { FiguresView } from './figuresView.ts';
 import { type ChartPicture, chartDrawing, isEmpty, markNouns } from './pictureDrawing.tsx';
 import { pictureMatrix, scaleOf, sizeMatrix } from './pictureMatrix.ts';
@@ -106,6 +108,19 @@ function ChartView({ theme, picture, view, width, actions, colors }: Of<ChartPic
   );
 }
 
+function TreeView({ theme, picture, view, width, actions }: Of<TreePicture>): VNode {
+  return (
+    <TreeFigure
+      {...{ theme, picture, width }}
+      heading={<Heading picture={picture} />}
+      selected={view.selected[picture.id] ?? null}
+      onSelect={(line) => actions.select(picture.id, line)}
+      onCopy={actions.copy}
+      onTable={actions.table}
+    />
+  );
+}
+
 interface ScrollTableProps {
   readonly theme: Theme;
   readonly table: TableModel;
@@ -158,5 +173,6 @@ export function PictureView(props: Of<SimplePicture>): VNode {
   }
   if (picture.type === 'matrix') return <MatrixView {...props} picture={picture} />;
   if (picture.type === 'table') return <TableView {...props} picture={picture} />;
+  if (picture.type === 'tree') return <TreeView {...props} picture={picture} />;
   return <ChartView {...props} picture={picture} />;
 }

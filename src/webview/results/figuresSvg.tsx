@@ -7,6 +7,7 @@ import { StillMatrix } from '../figures/MatrixDrawing.tsx';
 import { geometryOf } from '../figures/matrixModel.ts';
 import { StillText, svgFile, wrapText } from '../figures/stillSvg.tsx';
 import type { Theme } from '../figures/theme.ts';
+import { stillTree } from '../tree/treeBar.tsx';
 import { subtitleOf } from './figuresText.ts';
 import type { FiguresView } from './figuresView.ts';
 import { chartDrawing, columnGap, isEmpty, isWide, layoutPage } from './pictureDrawing.tsx';
@@ -64,8 +65,13 @@ function stillPicture(shown: FiguresExport, picture: Picture, width: number): St
   const title = wrapText(picture.title, width, 13);
   const subtitle = wrapText(picture.subtitle, width, 12);
   const top = title.length * 18 + subtitle.length * 17 + 6;
-  const drawing = picture.type === 'matrix' ? null : chartDrawing(theme, picture, width);
-  const still = picture.type === 'matrix' ? stillMatrix(shown, picture, width) : null;
+  const still =
+    picture.type === 'matrix'
+      ? stillMatrix(shown, picture, width)
+      : picture.type === 'tree'
+        ? stillTree(theme, picture, width)
+        : null;
+  const drawing = picture.type === 'matrix' || picture.type === 'tree' ? null : chartDrawing(theme, picture, width);
   const node = (
     <g>
       <StillText theme={theme} lines={title} x={0} y={13} size={13} strong />

@@ -3,6 +3,7 @@ import '../panel.css';
 import '../charts/charts.css';
 import './results.css';
 import '../coupling/coupling.css';
+import '../tree/tree.css';
 import { App, type FiguresHost } from './App.tsx';
 
 declare function acquireVsCodeApi(): FiguresHost;

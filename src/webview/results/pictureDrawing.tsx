@@ -8,7 +8,7 @@ import { graphDrawing, isWideGraph } from '../circuit/graphDrawing.tsx';
 import type { Theme } from '../figures/theme.ts';
 
 /** Pictures that are charts. */
-export type ChartPicture = Exclude<SimplePicture, { readonly type: 'matrix' | 'table' }>;
+export type ChartPicture = Exclude<SimplePicture, { readonly type: 'matrix' | 'table' | 'tree' }>;
 
 /** What a chart's marks are called. */
 export const markNouns: Readonly<Record<ChartPicture['type'], string>> = {
@@ -50,6 +50,8 @@ export function isEmpty(picture: SimplePicture): boolean {
       return picture.values.length === 0 && picture.markers.length === 0;
     case 'table':
       return picture.rows.length === 0;
+    case 'tree':
+      return picture.lines.length === 0;
     case 'graph':
       return picture.nodes.length === 0;
   }
@@ -60,6 +62,7 @@ export function isWide(picture: Picture): boolean {
   if (picture.type === 'coupling') return true;
   if (picture.type === 'matrix') return picture.columns.labels.length > 24;
   if (picture.type === 'curve') return picture.x.labels.length > 24;
+  if (picture.type === 'tree') return true;
   if (picture.type === 'graph') return isWideGraph(picture);
   return picture.type === 'table' && picture.columns.length > 5;
 }

@@ -8,6 +8,7 @@ import type {
   TablePicture,
 } from '../../shared/figures.ts';
 import { signed } from '../../shared/format.ts';
+import type { TreePicture } from '../../shared/treePicture.ts';
 import { isShare } from '../charts/chartText.ts';
 import { couplingTables } from '../coupling/couplingTables.ts';
 import type { TableColumn, TableModel, TableValue } from '../figures/DataTable.tsx';
@@ -114,10 +115,22 @@ function partsOf(picture: SimplePicture): Pick<TableModel, 'columns' | 'rows'> {
       return tableParts(picture);
     case 'graph':
       return graphParts(picture);
+    case 'tree':
+      return treeParts(picture);
   }
 }
 
 /** Its nodes, and its edges. */
+function treeParts({ lines, unit, n }: TreePicture): Pick<TableModel, 'columns' | 'rows'> {
+  return {
+    columns: [text('depth'), text('line'), text('path'), ...estimateColumns(unit).filter(({ id }) => id !== 'sd')],
+    rows: lines.map(({ depth, label, id, kind, value, interval }) => {
+      const path = kind === 'node' ? id : '';
+      return [depth, label, path, value, interval?.[0] ?? null, interval?.[1] ?? null, n];
+    }),
+  };
+}
+
 function graphParts({ nodes, edges, unit }: GraphPicture): Pick<TableModel, 'columns' | 'rows'> {
   const effectLabel = unit === '' ? 'effect' : `effect, ${unit}`;
   return {

@@ -2,6 +2,7 @@ import type { FiguresPanelState } from '../../../src/shared/figuresPanelProtocol
 import { steerFigures } from '../../../src/shared/steerFigures.ts';
 import { makeEvaluation, makeFigures } from '../figuresFixture.ts';
 import { makeSteering } from '../steerFixture.ts';
+import { makePaths } from '../treeFixture.ts';
 import { type Shot, shootPanel } from './shootPanel.ts';
 
 const state = (document: FiguresPanelState['document'], error: string | null = null): FiguresPanelState => ({
@@ -18,6 +19,9 @@ const shots: readonly Shot[] = [
   { name: 'contrast-1070', theme: 'highContrastDark', width: 1070, state: state(makeFigures()) },
   { name: 'table-light-1070', theme: 'light', width: 1070, state: state(makeFigures()), kept: { table: true } },
   { name: 'evaluation-dark-1200', theme: 'dark', width: 1200, state: state(makeEvaluation()) },
+  { name: 'paths-dark-1200', theme: 'dark', width: 1200, state: state(makePaths()) },
+  { name: 'paths-light-420', theme: 'light', width: 420, state: state(makePaths()) },
+  { name: 'paths-contrast-700', theme: 'highContrastDark', width: 700, state: state(makePaths()) },
   { name: 'steer-dark-1070', theme: 'dark', width: 1070, state: state(steerFigures(makeSteering())) },
   { name: 'steer-light-1070', theme: 'light', width: 1070, state: state(steerFigures(makeSteering())) },
   { name: 'steer-light-420', theme: 'light', width: 420, state: state(steerFigures(makeSteering())) },

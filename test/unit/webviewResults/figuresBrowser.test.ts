@@ -3,6 +3,7 @@ import type { FiguresPanelState } from '../../../src/shared/figuresPanelProtocol
 import { steerFigures } from '../../../src/shared/steerFigures.ts';
 import { makeEvaluation, makeFigures } from '../../support/figuresFixture.ts';
 import { makeSteering } from '../../support/steerFixture.ts';
+import { makePaths } from '../../support/treeFixture.ts';
 import { findings } from '../../support/webviewHarness/axe.ts';
 import { findBrowser, type Harness, startHarness } from '../../support/webviewHarness/harness.ts';
 import type { HarnessTheme } from '../../support/webviewHarness/themes.ts';
@@ -21,6 +22,7 @@ const states: Readonly<Record<string, FiguresPanelState>> = {
   'not a number': shown(makeFigures({ change: () => Number.NaN })),
   evaluation: shown(makeEvaluation()),
   steering: shown(steerFigures(makeSteering())),
+  paths: shown(makePaths()),
   broken: shown(makeFigures(), 'This is no result of Mechanist: it is not JSON.'),
   nothing: shown(null, 'This is no result of Mechanist: it is not JSON.'),
 };
@@ -40,6 +42,8 @@ describe.skipIf(executable === null)(`panel of an experiment's step in a browser
     '%s: nothing breaks the content security policy, axe finds nothing',
     async (theme) => {
       const { page, faults, send } = await open(theme, 1070, states.steering);
+      expect(await findings(page)).toEqual([]);
+      await send(states.paths);
       expect(await findings(page)).toEqual([]);
       await send(states.whole);
       expect(await findings(page)).toEqual([]);
@@ -95,6 +99,29 @@ describe.skipIf(executable === null)(`panel of an experiment's step in a browser
     await figure.locator('.m-chart-svg').focus();
     await page.keyboard.press('Escape');
     await expect.poll(() => figure.locator('.m-hover').count()).toBe(0);
+    await page.context().close();
+  });
+
+  test('a tree by keyboard: arrows read, close and open, Enter selects, c copies', async () => {
+    const panel = await open('light', 700, states.paths);
+    const { page } = panel;
+    const readout = page.locator('.m-tree-figure .m-readout');
+    await page.getByRole('tree').focus();
+    await page.keyboard.press('ArrowDown');
+    await page.keyboard.press('ArrowRight');
+    await expect.poll(() => readout.textContent()).toContain('MLP 29@END <= L25.H2@name −0.760 logits');
+    await page.keyboard.press('ArrowLeft');
+    await expect.poll(() => page.getByRole('treeitem').count()).toBe(9);
+    await page.keyboard.press('ArrowLeft');
+    await page.keyboard.press('ArrowLeft');
+    await expect.poll(() => page.getByRole('treeitem').count()).toBe(6);
+    await page.keyboard.press('ArrowRight');
+    await page.keyboard.press('Enter');
+    await page.keyboard.press('c');
+    await expect.poll(() => panel.sent()).toContainEqual({ type: 'copy', text: 'MLP 29@END\t-3.23' });
+    await expect.poll(() => panel.kept()).toMatchObject({ selected: { tree: 'MLP 29@END' } });
+    await page.getByRole('treeitem', { name: 'MLP 29@END' }).locator('.codicon').click();
+    await expect.poll(() => page.getByRole('treeitem').count()).toBe(6);
     await page.context().close();
   });
 

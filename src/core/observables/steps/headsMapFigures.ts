@@ -121,6 +121,8 @@ function wordsOf(measure: Measure, label: string, under: string | undefined): st
   }
 }
 
+const shareOf = (value: number | null, largest: number) => (value === null ? null : value / (largest || 1));
+
 function matrixOf(found: Findings, context: StepContext, params: HeadsMapParams, measure: Measure): MatrixPicture {
   const { nHeads } = context.model.config;
   const { headLayers } = reachOfMap(context, params);
@@ -132,12 +134,14 @@ function matrixOf(found: Findings, context: StepContext, params: HeadsMapParams,
   const size = ({ layer, head }: { layer: number; head: number }) => Math.abs(values[layer][head] ?? 0);
   const top = known.reduce<(typeof known)[number] | null>((a, b) => (a === null || size(b) > size(a) ? b : a), null);
   const most = top === null ? '' : `: most at ${top.name}, ${signed(values[top.layer][top.head] ?? 0)}`;
-  const unit = { norm: 'norm', direct: 'logits, clean', difference: 'logits', patched: 'logits' }[measure];
-  const n = measure === 'norm' ? '' : `; n = ${found.n}`;
+  const unit = { norm: 'share of the largest', direct: 'logits, clean', difference: 'logits', patched: 'logits' };
+  const isNorm = measure === 'norm';
+  // Norms have no unit that says anything by itself: they are compared.
+  const shown = isNorm && top !== null ? values.map((row) => row.map((value) => shareOf(value, size(top)))) : values;
   return {
-    ...{ type: 'matrix', id: measure, values, unit },
-    title: `${TITLES[measure]}${measure === 'norm' ? most.replace('+', '') : most}`,
-    subtitle: `${wordsOf(measure, label, params.under)}${n}`,
+    ...{ type: 'matrix', id: measure, values: shown, unit: unit[measure] },
+    title: `${TITLES[measure]}${isNorm ? most.replace('+', '') : most}`,
+    subtitle: `${wordsOf(measure, label, params.under)}${isNorm ? '; as a share of the largest' : `; n = ${found.n}`}`,
     rows: { name: 'layer', labels: layers.map((layer) => `L${layer}`) },
     columns: { name: 'head', labels: heads.map((head) => `H${head}`) },
     scale: measure === 'norm' ? 'sequential' : 'diverging',
