@@ -3,7 +3,7 @@ import { percent, share, signed, signedFixed, visibleToken } from '../../shared/
 import type { Palette } from '../../shared/palette.ts';
 import type { LensTable, PropagationDetail, TraceDocument } from '../../shared/traceDocument.ts';
 import { codeSpan, escapeHtml } from '../markdown.ts';
-import { normText, worstNorm } from '../promptLanguage/propagationText.ts';
+import { propagationText, worstNorm } from '../promptLanguage/propagationText.ts';
 import { type CarrierTable, carrierTable } from './carriedBy.ts';
 import { attributionBar, lensBars, rowBar } from './hoverImages.ts';
 
@@ -65,7 +65,11 @@ function header({ document, token }: HoverCardInput): string {
   const place = `position ${strong(String(token + 1))} of ${document.tokens.length}`;
   const name = strong(codeSpan(visibleToken(text)));
   const note = isRest({ document, token }) ? 'idle heads rest here' : methodNotes[document.method];
-  const method = quiet(small(`${methodNames[document.method]}, ${note}`));
+  const { propagation } = document;
+  const said = propagation
+    ? `propagation: ${propagationText(propagation)}`
+    : `${methodNames[document.method]}, ${note}`;
+  const method = quiet(small(escapeHtml(said)));
   return `<div>${name}${gap}${quiet('token id')} ${strong(String(id))}${gap}${place}${gap}${method}</div>`;
 }
 
@@ -82,29 +86,28 @@ function attribution({ document, token, scaleMax, palette }: HoverCardInput): st
   return `<div>Adds to ${codeSpan(label)}${gap}${bar}${gap}${strong(`${signed(value)} logits`)}${gap}${quiet(ofTotal)}</div>`;
 }
 
-/** Observable propagation: score, attention and contribution of the token; then the path, its share, and how far to trust it. */
+/** Observable propagation: score, attention and contribution of the token; then the path's share, and how far to trust it. */
 function propagated(
   { document, token, scaleMax, palette }: Pick<HoverCardInput, 'document' | 'token' | 'scaleMax' | 'palette'>,
   detail: PropagationDetail,
 ): string {
   const { label, value: total } = document.observable;
-  const [score, attention, contribution] = [detail.scores, detail.attention, detail.contributions].map(
-    (values) => values[token] ?? Number.NaN,
-  ) as [number, number, number];
-  const bar = attributionBar(document.attributions[token] ?? Number.NaN, scaleMax, palette);
+  const of = (values: readonly number[]) => values[token] ?? Number.NaN;
+  const bar = attributionBar(of(document.attributions), scaleMax, palette);
   const emphasised = (text: string, view: PropagationDetail['view']) => (view === detail.view ? strong(text) : text);
   const numbers = [
-    emphasised(`score x·y ${signed(score)}`, 'score'),
-    `attention ${share(attention)}`,
-    emphasised(`A·x·y ${signed(contribution)} logits`, 'contribution'),
+    emphasised(`score x·y ${signed(of(detail.scores))}`, 'score'),
+    `attention ${share(of(detail.attention))}`,
+    emphasised(`A·x·y ${signed(of(detail.contributions))} logits`, 'contribution'),
   ].join(gap);
   const ofTotal = detail.share === null ? '' : `, ${percent(detail.share)} of ${codeSpan(label)} ${signedFixed(total)}`;
-  const path = `${codeSpan(detail.path)}, ${normText(detail)}: ${signed(detail.contribution)} logits${ofTotal}`;
   const worst = worstNorm(detail);
+  const turn = worst ? Math.round((worst.angle * 180) / Math.PI) : 0;
   const doubt = worst
-    ? `<div>${small(warning(`ρ ${share(Math.abs(worst.rho))} at ${worst.norm}: its scale turns the gradient by ${Math.round((worst.angle * 180) / Math.PI)}°, so this holds near this prompt only`))}</div>`
+    ? `${gap}${warning(`ρ ${share(Math.abs(worst.rho))} at ${escapeHtml(worst.norm)} turns the gradient by ${turn}°`)}`
     : '';
-  return `<div>${bar}${gap}${numbers}</div><div>${small(path)}</div>${doubt}`;
+  const sum = `the path in all ${signed(detail.contribution)} logits${ofTotal}${doubt}`;
+  return `<div>${bar}${gap}${numbers}</div><div>${small(sum)}</div>`;
 }
 
 /** The four columns of "Carried by", nine lines each. */
@@ -131,11 +134,11 @@ function shownRows(count: number, shown: number): number[] {
   return [...new Set(Array.from({ length: shown }, (_, k) => Math.round((k * (count - 1)) / (shown - 1))))];
 }
 
-function lensPart({ lens, palette }: HoverCardInput): string {
+function lensPart({ document, lens, palette }: HoverCardInput): string {
   const title = strong(whole('Logit lens here'));
   if (typeof lens === 'string') return `${title}<br>${quiet(escapeHtml(lens))}${emptyLine.repeat(5)}`;
   const values = lens.values.map((columns) => columns[0] ?? Number.NaN);
-  const rows = shownRows(values.length, 3);
+  const rows = shownRows(values.length, document.propagation ? 2 : 3);
   const top = rows.map((i) => lens.top[i]?.[0]);
   const columns = table(
     left([`${title}&nbsp;`, ...rows.map((i) => lens.rows[i] ?? '')]),
@@ -177,7 +180,8 @@ function links(input: HoverCardInput, { rows }: CarrierTable): string {
 
 /** The card as HTML in Markdown: every number is in a table or a sentence, images only repeat them. */
 export function hoverCard(input: HoverCardInput): string {
-  const carried = carrierTable(input.document, input.token);
+  // The line that propagation takes is one that the table has less.
+  const carried = carrierTable(input.document, input.token, input.document.propagation ? 5 : 6);
   const lens = `<td>${lensPart(input)}<br>${links(input, carried)}</td>`;
   return [
     header(input),

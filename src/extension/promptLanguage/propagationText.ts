@@ -11,10 +11,6 @@ const normNames: Readonly<Record<PropagationDetail['norm'], string>> = {
   ignore: 'norms ignored',
 };
 
-export function normText({ norm }: Pick<PropagationDetail, 'norm'>): string {
-  return normNames[norm];
-}
-
 /** `L21.H4@7 <= … <= MLP 12@3`: of a long path its ends. */
 function cut(path: string): string {
   const nodes = path.split(' <= ');
@@ -23,7 +19,7 @@ function cut(path: string): string {
 
 /** `score at L21.H4@7, norm scales frozen`: node, norm mode and view, for a row over a prompt. */
 export function propagationText(detail: PropagationDetail): string {
-  return `${detail.view} at ${cut(detail.path)}, ${normText(detail)}`;
+  return `${detail.view} at ${cut(detail.path)}, ${normNames[detail.norm]}`;
 }
 
 /** `score L21.H4@7`: for the legend. */

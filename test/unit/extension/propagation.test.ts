@@ -122,7 +122,8 @@ describe('what is shown of observable propagation', () => {
     expect(text).toContain(`<strong>score x·y ${signed(scores[6])}</strong>`);
     expect(text).toContain('attention .11');
     expect(text).toContain(`A·x·y ${signed(contributions[6])} logits`);
-    expect(text).toContain(`<code>L21.H4@7</code>, norm scales frozen: ${signed(contribution)} logits, `);
+    expect(text).toContain('propagation: score at L21.H4@7, norm scales frozen');
+    expect(text).toContain(`the path in all ${signed(contribution)} logits, `);
     expect(text).toMatch(/\d+ % of <code>␣she − ␣he<\/code> \+\d/);
     expect(text).toContain('Direct split');
     expect(card({ view: 'contribution' })).toContain(`<strong>A·x·y ${signed(contributions[6])} logits</strong>`);
@@ -131,6 +132,6 @@ describe('what is shown of observable propagation', () => {
 
   it('warns in the hover where a norm turns the gradient', () => {
     const text = card({ norms: [{ norm: 'ln_final', rho: 0.49, angle: 0.512 }] });
-    expect(text).toContain('ρ .49 at ln_final: its scale turns the gradient by 29°');
+    expect(text).toContain('ρ .49 at ln&#95;final turns the gradient by 29°');
   });
 });
