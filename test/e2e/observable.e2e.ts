@@ -60,6 +60,7 @@ const lens = (wanted: RegExp) =>
 
 describe('an observable', () => {
   step('is completed from the tokens of the model, and tints the prompt', async () => {
+    await lens(/see the front matter/);
     await toObservable();
     await complete('"sh', '␣she');
     await workbench.page.keyboard.type(', ');

@@ -122,7 +122,7 @@ describe('what is shown of observable propagation', () => {
     expect(text).toContain(`<strong>score x·y ${signed(scores[6])}</strong>`);
     expect(text).toContain('attention .11');
     expect(text).toContain(`A·x·y ${signed(contributions[6])} logits`);
-    expect(text).toContain('propagation: score at L21.H4@7, norm scales frozen');
+    expect(text).toContain('<small>score at L21.H4@7, norm scales frozen<');
     expect(text).toContain(`the path in all ${signed(contribution)} logits, `);
     expect(text).toMatch(/\d+ % of <code>␣she − ␣he<\/code> \+\d/);
     expect(text).toContain('Direct split');
