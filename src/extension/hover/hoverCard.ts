@@ -66,9 +66,7 @@ function header({ document, token }: HoverCardInput): string {
   const name = strong(codeSpan(visibleToken(text)));
   const note = isRest({ document, token }) ? 'idle heads rest here' : methodNotes[document.method];
   const { propagation } = document;
-  const said = propagation
-    ? `propagation: ${propagationText(propagation)}`
-    : `${methodNames[document.method]}, ${note}`;
+  const said = propagation ? propagationText(propagation) : `${methodNames[document.method]}, ${note}`;
   const method = quiet(small(escapeHtml(said)));
   return `<div>${name}${gap}${quiet('token id')} ${strong(String(id))}${gap}${place}${gap}${method}</div>`;
 }
