@@ -10,7 +10,7 @@ import { degrees } from './couplingText.ts';
 const left = 14;
 const lineHeight = 17;
 const labelLines = 4;
-const curveHeight = 64;
+const curveHeight = 44;
 
 /** One angle of the card, on a line of text of its own. */
 interface Angle {
@@ -20,6 +20,9 @@ interface Angle {
   readonly line: number;
   readonly rho: number | null;
 }
+
+/** True for the observable's own, read out at first. */
+const isOwn = ({ id }: Angle): boolean => id === 'boundary' || id === 'prompt';
 
 function anglesOf({ expected, bound, boundary, prompt }: NormCard): Angle[] {
   const at = (id: Angle['id'], line: number, value: number | undefined, words: string, rho: number | null = null) =>
@@ -60,62 +63,70 @@ function Hill({ frame, density }: { frame: Frame; density: NormCard['density'] }
   return <path d={d} fill={theme.palette.secondary} opacity={0.5} />;
 }
 
-function AngleMark({ frame, angle }: { frame: Frame; angle: Angle }): VNode {
-  const { theme, plot, x } = frame;
-  const { palette } = theme;
+/** Where an angle's text stands: beside its line, at the right where there is room, on a line of its own. */
+function textPlace({ plot, x }: Frame, { value, label, line }: Angle) {
+  const at = x.of(value);
+  const fits = at + 7 + numberWidth(label, 11) <= plot.right;
+  const y = plot.top + 11 + line * lineHeight;
+  return fits ? { at, y, x: at + 7, anchor: 'start' as const } : { at, y, x: at - 7, anchor: 'end' as const };
+}
+
+/** An angle as a line; those of the observable itself end in a dot. */
+function AngleLine({ frame, angle }: { frame: Frame; angle: Angle }): VNode {
+  const { theme, plot } = frame;
   const color = colorOf(theme, angle.id);
-  const [at, y] = [x.of(angle.value), plot.top + 11 + angle.line * lineHeight];
-  const wide = numberWidth(angle.label, 11);
-  const random = angle.id === 'expected' || angle.id === 'bound';
-  const beside = random ? 7 : angle.id === 'boundary' ? 34 : -wide / 2;
-  const start = Math.max(plot.left, Math.min(at + beside, plot.right - wide));
-  const text = { 'font-family': theme.uiFont, 'font-size': 11, fill: color };
-  const halo = { stroke: palette.background, 'stroke-width': 3, 'paint-order': 'stroke' };
+  const { at, y } = textPlace(frame, angle);
   return (
-    <g>
-      {random ? (
-        <line
-          x1={at}
-          x2={at}
-          y1={y - 9}
-          y2={plot.bottom}
-          stroke={color}
-          stroke-width={angle.id === 'expected' ? 1.75 : 1}
-          stroke-dasharray={angle.id === 'expected' ? undefined : '3 2'}
+    <g stroke={color}>
+      <line
+        x1={at}
+        x2={at}
+        y1={y - 9}
+        y2={plot.bottom}
+        stroke-width={angle.id === 'expected' ? 1.75 : 1}
+        stroke-dasharray={angle.id === 'bound' ? '3 2' : undefined}
+      />
+      {isOwn(angle) && (
+        <circle
+          cx={at}
+          cy={plot.bottom}
+          r={4.5}
+          fill={angle.id === 'prompt' ? color : theme.palette.background}
+          stroke-width={1.75}
         />
-      ) : (
-        <>
-          <line
-            x1={at}
-            y1={plot.bottom - 4}
-            x2={angle.id === 'boundary' ? start - 3 : at}
-            y2={angle.id === 'boundary' ? y - 4 : y + 4}
-            stroke={color}
-          />
-          <circle
-            cx={at}
-            cy={plot.bottom}
-            r={4.5}
-            fill={angle.id === 'prompt' ? color : palette.background}
-            stroke={color}
-            stroke-width={1.75}
-          />
-        </>
       )}
-      <text x={start} y={y} {...text} {...halo}>
-        {angle.label}
-      </text>
     </g>
   );
 }
 
+function AngleText({ frame, angle }: { frame: Frame; angle: Angle }): VNode {
+  const { theme } = frame;
+  const { x, y, anchor } = textPlace(frame, angle);
+  return (
+    <text
+      x={x}
+      y={y}
+      text-anchor={anchor}
+      font-family={theme.uiFont}
+      font-size={11}
+      fill={colorOf(theme, angle.id)}
+      stroke={theme.palette.background}
+      stroke-width={3}
+      paint-order="stroke"
+    >
+      {angle.label}
+    </text>
+  );
+}
+
 function marksOf(angles: readonly Angle[], { plot, x }: Frame): ChartMark[] {
-  const marks = angles.map(({ id, value, label, line }): ChartMark => {
+  const marks = angles.map((angle): ChartMark => {
+    const { id, value, label, line } = angle;
     const box = { x: x.of(value) - 5, y: plot.bottom - 5, width: 10, height: 10 };
     const [name, note] = [label.split(/ [\d.]+°/)[0], label.includes('ρ') ? label.split(', ')[1] : ''];
     return {
       id,
-      series: 0,
+      series: isOwn(angle) ? 0 : 1,
       x: x.of(value),
       y: plot.top + line * lineHeight,
       box,
@@ -125,13 +136,13 @@ function marksOf(angles: readonly Angle[], { plot, x }: Frame): ChartMark[] {
       note,
     };
   });
-  return marks.sort((a, b) => a.x - b.x);
+  return marks.sort((a, b) => a.series - b.series || a.x - b.x);
 }
 
 /** The angle between an observable and its pull-back through the final norm, over that of random observables. */
 export function normDrawing(theme: Theme, card: NormCard, width: number): ChartDrawing {
   const angles = anglesOf(card);
-  const plot: Plot = { left, right: width - 14, top: 2, bottom: 2 + labelLines * lineHeight + 22 };
+  const plot: Plot = { left, right: width - 14, top: 2, bottom: 2 + labelLines * lineHeight + 8 + curveHeight };
   const ends = [0, ...angles.map(({ value }) => value * 1.05), card.expected * 4];
   const wanted = Math.max(3, Math.floor(width / 110));
   const x = linearScale(ends, { start: plot.left, end: plot.right, unit: 'degrees', wanted });
@@ -147,7 +158,10 @@ export function normDrawing(theme: Theme, card: NormCard, width: number): ChartD
         ))}
       </g>
       {angles.map((angle) => (
-        <AngleMark key={angle.id} frame={frame} angle={angle} />
+        <AngleLine key={angle.id} frame={frame} angle={angle} />
+      ))}
+      {angles.map((angle) => (
+        <AngleText key={angle.id} frame={frame} angle={angle} />
       ))}
       <AxisName
         theme={theme}

@@ -166,16 +166,20 @@ export function coupledStep(
   const { row = context.task.items[0].id } = asked;
   const made = `features made at row ${row}, norm mode ${weights.norm}, point ${weights.point}`;
   const of = picture.corpus === null ? 'weights only' : `n = ${count(picture.corpus.tokens)} tokens of ${asked.corpus}`;
-  const read0 = parts.length > 0 && read === null ? [`${asked.corpus} has no text of two tokens or more.`] : [];
+  const empty = parts.length > 0 && read === null ? [`${asked.corpus} has no text of two tokens or more.`] : [];
   return {
     title: couplingTitle(picture),
     subtitle: `${formula} · ${made} · ${of} · no ablation`,
     pictures: [picture],
     values: valuesOf(picture),
     warnings: [
-      ...new Set(weights.features.flatMap(({ warnings }) => warnings)),
+      ...new Set(
+        weights.features.flatMap(({ warnings }, i) =>
+          warnings.map((own) => `${picture.features[i].observable}: ${own}`),
+        ),
+      ),
       ...(read === null || asked.corpus === null ? [] : extentWarnings(asked.corpus, read)),
-      ...read0,
+      ...empty,
     ],
     ablation: 'none',
   };
