@@ -1,0 +1,156 @@
+// Couplings on the bundled model: run by CodeLens, read by keyboard and mouse, the experiment changed from the panel.
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { Frame } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type RunningServer, startServer } from '../../tools/vscode-host/host.mjs';
+import { readAxe } from './tracePanel.ts';
+import { classicWindow, Workbench } from './workbench.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'mechanist-coupling-e2e-'));
+const file = 'pronouns.experiment.yaml';
+const data = 'subject.small-world.jsonl';
+const corpus = 'corpus.small-world.txt';
+const text = `# Do pronouns and jobs share a direction?
+model: small-world
+data: ${data}
+observables:
+  gender: { " she": 1, " he": -1 }
+  object: { " her": 1, " him": -1 }
+steps:
+  - name: coupling
+    run: couple-features
+    with:
+      features: { observables: [gender, object], paths: [L1.H0@name, L1.H4@name, L0.H2@name] }
+      row: 1 # Ella, Steven
+`;
+
+let server: RunningServer;
+let workbench: Workbench;
+
+beforeAll(async () => {
+  for (const name of [data, corpus]) cpSync(resolve('examples', 'observables', name), join(folder, name));
+  writeFileSync(join(folder, file), text);
+  server = await startServer({
+    folder,
+    extension: { link: resolve('.') },
+    settings: { ...classicWindow, 'files.simpleDialog.enable': true },
+    env: { HF_ENDPOINT: 'http://127.0.0.1:9' },
+  });
+  workbench = await Workbench.open(server.url);
+  await workbench.openFile(file);
+});
+
+afterAll(async () => {
+  await workbench?.close();
+  await server?.stop();
+  rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
+});
+
+/** A test that leaves a picture of the window when it fails. */
+function step(name: string, test: () => Promise<void>): void {
+  it(name, async () => {
+    await test().catch(async (error) => {
+      await workbench.screenshot('dark', `failed coupling ${name.replaceAll(/[^\w ]/g, '')}`);
+      for (const logged of server.errorLines()) console.error(logged);
+      throw error;
+    });
+  });
+}
+
+const lensWith = (wanted: RegExp) =>
+  workbench.until(`a row with ${wanted}`, async () => (await workbench.codeLenses()).find((row) => wanted.test(row)));
+
+/** The panel's page once its text matches. */
+const panelWith = (wanted: RegExp): Promise<Frame> =>
+  workbench.until(`a panel with ${wanted}`, async () => {
+    for (const frame of workbench.page.frames()) {
+      const content = await frame
+        .locator('main.m-panel')
+        .textContent({ timeout: 500 })
+        .catch(() => null);
+      if (content !== null && wanted.test(content)) return frame;
+    }
+    return null;
+  });
+
+const written = () => readFileSync(join(folder, file), 'utf8');
+const result = () => JSON.parse(readFileSync(join(folder, 'pronouns.results/coupling.mechanist.json'), 'utf8'));
+
+describe('an experiment that couples features', () => {
+  let frame: Frame;
+
+  step('runs by its lens, and its result opens as the panel', async () => {
+    await lensWith(/Run Step/);
+    const lens = workbench.page.locator('.codelens-decoration a').filter({ hasText: 'Run Step' }).first();
+    await lens.click();
+    await lensWith(/Open Result/);
+    await workbench.page.locator('.codelens-decoration a').filter({ hasText: 'Open Result' }).first().click();
+    frame = await panelWith(/Gender and object .* cos [+−]\.\d\d at L\d\.H\d/);
+    await workbench.runCommand('View: Toggle Maximize Editor Group');
+    await frame.locator('text=Choose Corpus').waitFor();
+    await frame.locator('text=Rows normalise: read a row from left to right.').waitFor();
+    expect(await frame.locator('[role="gridcell"]').count()).toBe(36);
+  });
+
+  step('a pair is read and chosen by keyboard, another by mouse', async () => {
+    await frame.locator('.m-coupling-matrix [data-cell][tabindex="0"]').focus();
+    await workbench.page.keyboard.press('Control+Home');
+    for (let i = 0; i < 4; i++) await workbench.page.keyboard.press('ArrowRight');
+    const readout = frame.locator('.m-coupling-matrix .m-readout');
+    await expect.poll(() => readout.textContent()).toMatch(/gender L1\.H0 → object L1\.H4 C [+−][\d.]+ cos [+−][\d.]+/);
+    await workbench.page.keyboard.press('Enter');
+    const pair = frame.locator('.m-coupling-pair');
+    await expect.poll(() => pair.textContent()).toContain('object at L1.H4');
+    await frame.locator('[data-cell="1,3"] rect').first().click();
+    await expect.poll(() => pair.textContent()).toContain('object at L1.H0');
+    expect(await pair.textContent()).toContain('gender at L1.H4');
+    expect(await pair.textContent()).toContain('L1.H4@1');
+  });
+
+  step('Use Boundary changes the file and the figure', async () => {
+    const before = result().pictures[0];
+    await frame.locator('text=/ρ reaches \\.\\d+ at this prompt/').waitFor();
+    await frame.getByRole('button', { name: 'Use Boundary' }).click();
+    frame = await panelWith(/point boundary/);
+    expect(written()).toBe(text.replace('      features:', '      point: boundary\n      features:'));
+    const after = result().pictures[0];
+    expect(after.point).toBe('boundary');
+    expect(after.values.C).not.toEqual(before.values.C);
+    expect(await frame.getByRole('button', { name: 'Use Boundary' }).count()).toBe(0);
+  });
+
+  step('Choose Corpus measures the pairs on text', async () => {
+    await frame.getByRole('button', { name: 'Choose Corpus' }).click();
+    // The dialog writes its own path first.
+    await workbench.page.locator('.quick-input-list .monaco-list-row').filter({ hasText: corpus }).waitFor();
+    await workbench.page.locator('.quick-input-widget input[type="text"]').fill(join(folder, corpus));
+    await workbench.page.locator('.quick-input-widget .monaco-button').filter({ hasText: 'OK' }).click();
+    frame = await panelWith(/corpus corpus\.small-world\.txt, [\d,]+ tokens/);
+    expect(written()).toContain(`      corpus: ${corpus}\n`);
+    expect(await frame.locator('.m-coupling-measured').textContent()).toMatch(/fit, slope [+−][\d.]+ ± [\d.]+/);
+    expect(result().pictures[0].corpus.sample.tokens).toHaveLength(900);
+  });
+
+  step('looks right and has no finding of axe in any theme', async () => {
+    await workbench.runCommand('View: Toggle Primary Side Bar Visibility');
+    const findings: Record<string, unknown> = {};
+    for (const theme of ['light', 'high-contrast', 'high-contrast-light', 'dark'] as const) {
+      await workbench.useTheme(theme);
+      await workbench.page.mouse.move(200, 880);
+      await workbench.page.waitForTimeout(800);
+      await workbench.screenshot(theme, 'coupling');
+      findings[theme] = await readAxe(frame);
+    }
+    expect(findings).toEqual({ light: [], 'high-contrast': [], 'high-contrast-light': [], dark: [] });
+  });
+
+  step('Top Tokens adds a step for the pair, runs it, and shows it', async () => {
+    await frame.getByRole('button', { name: 'Top Tokens' }).click();
+    await panelWith(/Tokens at the ends of features/);
+    expect(written()).toContain('  - name: top-tokens\n    run: top-tokens\n');
+    expect(written()).toContain('point: boundary }');
+    expect(written()).toContain('row: 1 # Ella, Steven');
+  });
+});
