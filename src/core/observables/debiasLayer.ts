@@ -5,9 +5,10 @@ import { shortNumber } from '../experiments/steps/rowGroups.ts';
 import { klDivergence } from '../tasks/metrics.ts';
 import type { ResolvedObservable } from '../tasks/observable.ts';
 import type { ControlText } from './controlTexts.ts';
+import { type PairRuns, runPairs } from './pairRuns.ts';
 import { type Pair, type PairSide, sideBatches } from './pairSides.ts';
 import { observableValue } from './steerAlong.ts';
-import type { StreamEdit, StreamEditor, UneditedRun } from './streamEdit.ts';
+import type { StreamEdit, StreamEditor } from './streamEdit.ts';
 import { type TextLoss, textLoss } from './textLoss.ts';
 
 export const debiasModes = ['project-out', 'set-to-mean', 'pair-patch'] as const;
@@ -46,13 +47,6 @@ export interface DebiasRequest {
   readonly controls: readonly ControlText[];
 }
 
-/** Unedited runs of all sides, and what they measure. */
-interface Unedited {
-  readonly batches: readonly { readonly sides: readonly number[]; readonly run: UneditedRun }[];
-  /** By side: x · v. */
-  readonly coefficients: readonly number[];
-}
-
 /** Sides in the order clean 0, corrupted 0, clean 1, …, back to pairs. */
 function ofSides(values: readonly number[]): OfSides {
   const every = (first: number) => values.filter((_, i) => i % 2 === first).map(shortNumber);
@@ -80,7 +74,7 @@ class LayerDebiaser {
   private readonly sides: readonly PairSide[];
 
   constructor(
-    private readonly context: Pick<StepContext, 'runner' | 'signal' | 'giveWay'>,
+    private readonly context: Pick<StepContext, 'runner' | 'memoryBytes' | 'signal' | 'giveWay'>,
     private readonly editor: StreamEditor,
     private readonly request: DebiasRequest,
     private readonly onStep: () => void,
@@ -94,18 +88,8 @@ class LayerDebiaser {
     this.onStep();
   }
 
-  async unedited(): Promise<Unedited> {
-    const coefficients: number[] = new Array(this.sides.length);
-    const batches = [];
-    for (const sides of sideBatches(this.sides)) {
-      await this.step();
-      const run = await this.editor.unedited(sides.map((side) => this.sides[side].ids));
-      sides.forEach((side, item) => {
-        coefficients[side] = this.editor.coefficient(run, item, this.sides[side].at);
-      });
-      batches.push({ sides, run });
-    }
-    return { batches, coefficients };
+  unedited(): Promise<PairRuns> {
+    return runPairs(this.context, this.editor, this.sides, this.onStep);
   }
 
   private logits(final: Float32Array, batch: readonly number[]): Promise<Float32Array> {
@@ -117,7 +101,7 @@ class LayerDebiaser {
   }
 
   /** Without a mode: the unedited model, whose KL from itself is 0. */
-  async measure(unedited: Unedited, mode: DebiasMode | null): Promise<Omit<EditedPairs, 'control'>> {
+  async measure(unedited: PairRuns, mode: DebiasMode | null): Promise<Omit<EditedPairs, 'control'>> {
     const { bias, protected: other } = this.request;
     const [first, second, kl] = [0, 1, 2].map(() => new Array<number>(this.sides.length).fill(0));
     for (const { sides, run } of unedited.batches) {
@@ -138,7 +122,7 @@ class LayerDebiaser {
     return { bias: ofSides(first), protected: ofSides(second), kl: ofSides(kl) };
   }
 
-  async control(unedited: Unedited, mode: DebiasMode | null): Promise<TextLoss | null> {
+  async control(unedited: PairRuns, mode: DebiasMode | null): Promise<TextLoss | null> {
     const { controls } = this.request;
     if (controls.length === 0 || mode === 'pair-patch') return null;
     const mean = unedited.coefficients.reduce((sum, value) => sum + value, 0) / unedited.coefficients.length;
@@ -164,7 +148,7 @@ class LayerDebiaser {
  * @throws MechanistError `cancelled`
  */
 export async function debiasLayer(
-  context: Pick<StepContext, 'runner' | 'signal' | 'giveWay'> & { readonly onProgress?: OnProgress },
+  context: Pick<StepContext, 'runner' | 'memoryBytes' | 'signal' | 'giveWay'> & { readonly onProgress?: OnProgress },
   editor: StreamEditor,
   request: DebiasRequest,
   label: string,

@@ -48,8 +48,11 @@ export class FeatureScorer {
     let last = 0;
     features.forEach(({ hook }, index) => {
       const point = parseHookPoint(hook, runner.config);
-      last = Math.max(last, point.kind === 'block' ? point.layer + 1 : runner.config.nLayers);
-      this.hooks.set(hookName(point), [...(this.hooks.get(hookName(point)) ?? []), index]);
+      const name = hookName(point);
+      // What enters a layer is there before the layer is run.
+      const entry = point.kind === 'block' && point.hook === 'hook_resid_pre';
+      last = Math.max(last, point.kind === 'block' ? point.layer + (entry ? 0 : 1) : runner.config.nLayers);
+      this.hooks.set(name, [...(this.hooks.get(name) ?? []), index]);
     });
     this.toLayer = last;
   }
@@ -68,14 +71,15 @@ export class FeatureScorer {
     { everywhere = false, signal }: { readonly everywhere?: boolean; readonly signal?: AbortSignal } = {},
   ): Promise<BatchScores> {
     const { runner, features, toLayer } = this;
-    const hooks = [...this.hooks.keys()];
-    const { activations } = await runner.run(tokens, { hooks, toLayer, signal });
+    const last = `blocks.${toLayer}.hook_resid_pre`;
+    const hooks = [...this.hooks.keys()].filter((hook) => hook !== last);
+    const { activations, residual } = await runner.run(tokens, { hooks, toLayer, signal });
     const size = tokens.length * tokens[0].length * features.length;
     const own = new Float64Array(size);
     const at = new Map<string, Float64Array>();
     const all = features.map((_, index) => index);
     for (const [hook, columns] of this.hooks) {
-      const { data } = activations.get(hook) as PackedArray;
+      const { data } = hook === last ? residual : (activations.get(hook) as PackedArray);
       if (!everywhere) {
         multiply(data, features, columns, own);
         continue;

@@ -4,7 +4,8 @@ import { shortNumber } from '../experiments/steps/rowGroups.ts';
 import { klDivergence } from '../tasks/metrics.ts';
 import type { ResolvedObservable } from '../tasks/observable.ts';
 import { walkFeature } from './featureVector.ts';
-import { type PairSide, sideBatches } from './pairSides.ts';
+import type { PairRuns } from './pairRuns.ts';
+import type { PairSide } from './pairSides.ts';
 import { PromptReader } from './promptReader.ts';
 import type { StreamEditor } from './streamEdit.ts';
 import { dot } from './vectors.ts';
@@ -22,30 +23,27 @@ export interface SteeredPrompts {
   readonly values: readonly (readonly number[])[];
   /** KL of the next tokens from the unsteered run, nats; 0 where nothing is added. */
   readonly kl: readonly number[];
-  /** x · v before anything is added, v of length 1. */
-  readonly coefficients: readonly number[];
 }
 
 /**
- * Adds `amount` lengths of the unit direction at each prompt's place and measures observables. One forward pass of each prompt, and one
- * from the hook on; for amount 0 only the first.
+ * Adds `amount` lengths of the unit direction at each prompt's place and measures observables. The layers from the hook on of each
+ * prompt; for amount 0 none.
  */
 export async function steerAlong(
   context: SteerContext,
   editor: StreamEditor,
   sides: readonly PairSide[],
+  runs: PairRuns,
   observables: readonly ResolvedObservable[],
   amount: number,
 ): Promise<SteeredPrompts> {
   const values = observables.map(() => new Array<number>(sides.length).fill(0));
-  const [kl, coefficients] = [0, 1].map(() => new Array<number>(sides.length).fill(0));
-  const batches = sideBatches(sides);
-  for (const [done, batch] of batches.entries()) {
+  const kl = new Array<number>(sides.length).fill(0);
+  for (const [done, { sides: batch, run }] of runs.batches.entries()) {
     throwIfCancelled(context.signal);
     await context.giveWay?.();
-    context.onProgress?.({ done, total: batches.length, label: `amount ${amount.toPrecision(3)}` });
+    context.onProgress?.({ done, total: runs.batches.length, label: `amount ${amount.toPrecision(3)}` });
     const own = batch.map((side) => sides[side]);
-    const run = await editor.unedited(own.map(({ ids }) => ids));
     const places = own.map(({ answer }) => answer);
     const before = await editor.logitsAt(run.final, batch.length, places);
     const edit = { kind: 'add' as const, amounts: own.map(() => amount), positions: own.map(({ at }) => [at]) };
@@ -57,10 +55,9 @@ export async function steerAlong(
         values[o][side] = shortNumber(observableValue(observable, is));
       });
       kl[side] = amount === 0 ? 0 : shortNumber(klDivergence(was, is));
-      coefficients[side] = shortNumber(editor.coefficient(run, item, sides[side].at));
     });
   }
-  return { values, kl, coefficients };
+  return { values, kl };
 }
 
 /**

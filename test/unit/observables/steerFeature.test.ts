@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AnalysisEngine } from '../../../src/core/analyses/analysisEngine.ts';
 import { featureVector } from '../../../src/core/observables/featureVector.ts';
+import { runPairs } from '../../../src/core/observables/pairRuns.ts';
 import { observableValue, pathSlopes, steerAlong } from '../../../src/core/observables/steerAlong.ts';
 import { steerFeature } from '../../../src/core/observables/steps/steerFeature.ts';
 import { StreamEditor } from '../../../src/core/observables/streamEdit.ts';
@@ -68,7 +69,8 @@ describe.each(['gpt2', 'llama'])('the effect of a direction along paths, %s', (s
     const sides = context.task.items.map(({ ids }, row) => ({ row, ids, at: 2, answer: ids.length - 1 }));
     const observable = { label: 'o', terms: [{ id: 5, text: 'a', weight: 1 }] };
     const size = Math.sqrt(vector.reduce((sum, value) => sum + value ** 2, 0));
-    const base = await steerAlong(context, editor, sides, [observable], 0);
+    const runs = await runPairs(context, editor, sides, () => undefined);
+    const base = await steerAlong(context, editor, sides, runs, [observable], 0);
     expect(base.kl).toEqual([0, 0]);
     for (const [row, { ids }] of sides.entries()) {
       const add: Intervention = { at: { hook, positions: [2] }, kind: 'add', vector: [...vector], factor: 2 };
@@ -80,7 +82,7 @@ describe.each(['gpt2', 'llama'])('the effect of a direction along paths, %s', (s
       const read = activations.get(hook)?.data ?? [];
       const score = vector.reduce((sum, value, i) => sum + value * read[i], 0);
       // A factor of 2 of the vector adds 2 |y|² to the score.
-      expect(score - base.coefficients[row] * size).toBeCloseTo(2 * size ** 2, 3);
+      expect(score - runs.coefficients[row] * size).toBeCloseTo(2 * size ** 2, 3);
     }
     const path = (text: string) => pathSlopes(context, editor.unit, sides, { observable, path: text });
     expect(await path('L1.H0@4')).toEqual([null, null]);

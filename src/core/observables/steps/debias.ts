@@ -43,19 +43,12 @@ function checkParams(context: StepContext, params: DebiasParams): void {
 }
 
 async function run(context: StepContext, params: DebiasParams, cell: StepCell): Promise<CellResult> {
-  const { task, runner, memoryBytes } = context;
+  const { task, runner } = context;
   const passes = countedPasses(context);
   const [feature] = await featuresOfRow(context, [acrossPrompts(params.feature)], params);
   const made = params.row === undefined ? task.items[0] : task.items.find(({ id }) => id === String(params.row));
   const role = params.at ?? roleOfFeature(task, made ?? task.items[0], feature);
   const pairs = pairsOf(task, partnerCorruption(task, params.corruption), role);
-  const kept = pairs.reduce((sum, { clean }) => sum + clean.ids.length, 0) * runner.config.dModel * 4 * 4;
-  if (kept > memoryBytes) {
-    throw new MechanistError(
-      'bad-input',
-      `The streams of ${pairs.length} pairs do not fit in memory: take fewer rows.`,
-    );
-  }
   const layer = Number(cell.id.slice(1));
   const hook = feature.hook.replace(/^blocks\.\d+\./, `blocks.${layer}.`);
   const request = {

@@ -9,6 +9,7 @@ import { countedPasses } from '../../experiments/steps/passes.ts';
 import { rolesOf } from '../../experiments/steps/taskRows.ts';
 import { type FeatureRow, featuresOfRow } from '../featuresOfRow.ts';
 import type { FeatureVector } from '../featureVector.ts';
+import { type PairRuns, runPairs } from '../pairRuns.ts';
 import { type PairSide, pairsOf, partnerCorruption, roleOfFeature } from '../pairSides.ts';
 import { pathSlopes, steerAlong } from '../steerAlong.ts';
 import { StreamEditor } from '../streamEdit.ts';
@@ -43,6 +44,7 @@ interface Prepared {
   readonly editor: StreamEditor;
   readonly role: string;
   readonly sides: readonly PairSide[];
+  readonly runs: PairRuns;
 }
 
 async function prepare(context: StepContext, params: SteerFeatureParams): Promise<Prepared> {
@@ -52,7 +54,11 @@ async function prepare(context: StepContext, params: SteerFeatureParams): Promis
   const role = params.at ?? roleOfFeature(task, made ?? task.items[0], feature);
   const pairs = pairsOf(task, partnerCorruption(task, params.corruption), role);
   const sides = pairs.flatMap(({ clean, corrupted }) => [clean, corrupted]);
-  return { feature, editor: new StreamEditor(runner, feature.hook, feature.vector, signal), role, sides };
+  const editor = new StreamEditor(runner, feature.hook, feature.vector, signal);
+  const runs = await runPairs(context, editor, sides, (done, total) => {
+    context.onProgress?.({ done, total, label: 'unsteered' });
+  });
+  return { feature, editor, role, sides, runs };
 }
 
 /** How many lengths of the unit direction the factor 1 is. */
@@ -69,15 +75,14 @@ function stepLength(
 
 async function run(context: StepContext, params: SteerFeatureParams, cell: StepCell): Promise<CellResult> {
   const passes = countedPasses(context);
-  const prepared = await prepare(context, params);
-  const { feature, editor, role, sides } = prepared;
+  const make = () => prepare(context, params);
+  const { feature, editor, role, sides, runs } = await (context.recent?.('unsteered', make) ?? make());
   const observables = observablesOf(context, params);
-  const base = await steerAlong(context, editor, sides, observables, 0);
-  const step = stepLength(params.unit, feature, base.coefficients);
+  const step = stepLength(params.unit, feature, runs.coefficients);
   if (cell.id === BASE) {
     const path = { observable: observables[0], path: params.feature.path };
     const own: SteeringBase = {
-      ...base,
+      ...(await steerAlong(context, editor, sides, runs, observables, 0)),
       slopes: await pathSlopes(context, editor.unit, sides, path),
       ...{ role, step, size: length(feature.vector), hook: feature.hook },
       ...{ name: feature.name, warnings: feature.warnings, forwardPasses: passes() },
@@ -85,7 +90,7 @@ async function run(context: StepContext, params: SteerFeatureParams, cell: StepC
     return { ...own };
   }
   const factor = factorsOf(params).find((own) => cellOf(own) === cell.id) ?? 0;
-  const { values, kl } = await steerAlong(context, editor, sides, observables, factor * step);
+  const { values, kl } = await steerAlong(context, editor, sides, runs, observables, factor * step);
   const own: SteeringCell = { values, kl, forwardPasses: passes() };
   return { ...own };
 }
@@ -136,7 +141,7 @@ export const steerFeature: StepKind<SteerFeatureParams> = {
     partnerCorruption(context.task, params.corruption);
     if (params.at !== undefined) rolesOf(context.task, [params.at]);
     observablesOf(context, params);
-    return [{ id: BASE, passes: 4 }, ...factorsOf(params).map((factor) => ({ id: cellOf(factor), passes: 3.5 }))];
+    return [{ id: BASE, passes: 4 }, ...factorsOf(params).map((factor) => ({ id: cellOf(factor), passes: 1.5 }))];
   },
   run,
   assemble: (context, params, results) => {
