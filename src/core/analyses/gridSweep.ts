@@ -161,12 +161,17 @@ export class GridSweep {
       (a, b) =>
         (a.start?.first ?? -1) - (b.start?.first ?? -1) || (a.start?.boundary ?? -1) - (b.start?.boundary ?? -1),
     );
-    const positions = Math.min(...groups.map((group) => group.items.length * group.count));
-    const atOnce = Math.max(1, Math.floor(this.runPositions / positions));
-    const size = windows.length > 1 ? Math.max(CELLS_PER_WINDOW, atOnce) : atOnce;
+    const atOnce = (first: number) => {
+      const positions = Math.min(...groups.map(({ items, count }) => items.length * Math.max(1, count - first)));
+      return Math.max(windows.length > 1 ? CELLS_PER_WINDOW : 1, Math.floor(this.runPositions / positions));
+    };
     const chunks: GridPlace[][] = [];
-    for (let from = 0; from < keyed.length; from += size) {
-      chunks.push(keyed.slice(from, from + size).map(({ place }) => place));
+    for (let from = 0; from < keyed.length; ) {
+      const first = keyed[from].start?.first ?? 0;
+      const most = keyed.slice(from, from + atOnce(first));
+      const some = windows.length > 1 ? most : most.filter(({ start }) => (start?.first ?? 0) === first);
+      chunks.push(some.map(({ place }) => place));
+      from += some.length;
     }
     return chunks;
   }
@@ -204,11 +209,13 @@ export class GridSweep {
   }
 
   /** As many of the next runs as fit into one batch: with one first position, and either below the top or at it. */
-  private batch(runs: readonly Run[], from: number, { count, answers }: Group): Run[] {
+  private batch(runs: readonly Run[], from: number, { items, count, answers }: Group): Run[] {
     const { nLayers } = this.stack.config;
     const { first, boundary } = runs[from];
     const rows = boundary === nLayers ? answers.length : count - first;
-    const most = Math.max(1, Math.floor(this.runPositions / rows));
+    const fitting = Math.max(1, Math.floor(this.runPositions / rows));
+    // Whole cells: then each prompt has as many runs as the others, and they can share its past.
+    const most = fitting > items.length ? fitting - (fitting % items.length) : fitting;
     const same = (run: Run) => run.first === first && (run.boundary === nLayers) === (boundary === nLayers);
     const end = runs.findIndex((run, i) => i >= from && (i >= from + most || !same(run)));
     return runs.slice(from, end < 0 ? runs.length : end);

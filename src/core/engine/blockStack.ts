@@ -17,7 +17,7 @@ import {
   putRows,
   takeRows,
 } from './keysValues.ts';
-import { allFinite, finiteNumbers, nonFiniteError } from './nonFinite.ts';
+import { allFinite, checkEdited, nonFiniteError } from './nonFinite.ts';
 import { type Feeds, floats, floatTensor, integerTensor, type SessionKind, type SessionPool } from './sessionPool.ts';
 import type { LayerEdits, StackPass, StackResult } from './stackPass.ts';
 
@@ -81,9 +81,9 @@ export class BlockStack {
     const { dModel } = this.config;
     const reads = new ActivationReads(this.config, batch, pass.reads?.rows.length ?? 0, start + count);
     const itemsPerTile = Math.max(1, Math.min(batch, Math.floor(BATCH_POSITIONS / Math.max(1, count))));
-    const x = new Float32Array(pass.x.length);
-    const parts: TileResult[] = [];
     const tiles = Math.ceil(batch / itemsPerTile);
+    const x = new Float32Array(tiles > 1 ? pass.x.length : 0);
+    const parts: TileResult[] = [];
     for (let tile = 0; tile < tiles; tile += 1) {
       const firstItem = tile * itemsPerTile;
       const items = Math.min(itemsPerTile, batch - firstItem);
@@ -99,10 +99,10 @@ export class BlockStack {
           ((p) =>
             onProgress({ ...p, done: tile * (toLayer - fromLayer) + p.done, total: tiles * (toLayer - fromLayer) })),
       });
+      if (tiles === 1) return { ...result, reads };
       x.set(result.x, firstItem * count * dModel);
       parts.push(result);
     }
-    if (parts.length === 1) return { ...parts[0], x, reads };
     const residuals = parts[0].residuals.map((_, layer) => concatenate(parts.map((part) => part.residuals[layer])));
     return { x, reads, residuals, keysValues: joinItems(parts.map((part) => part.keysValues)) };
   }
@@ -115,12 +115,12 @@ export class BlockStack {
     for (let layer = fromLayer; layer < toLayer; layer += 1) {
       const edits = pass.edits?.(layer);
       const tile = { firstItem: pass.firstItem, items: pass.batch, firstRow: pass.start, rows: pass.count };
-      x = checked(edits?.residPre(x, tile) ?? x, x, `blocks.${layer}.hook_resid_pre`);
+      x = checkEdited(edits?.residPre(x, tile) ?? x, x, `blocks.${layer}.hook_resid_pre`);
       this.storeResidual(pass, layer, 'hook_resid_pre', x);
       if (pass.keepResiduals) residuals.push(x);
       const result = await this.runLayer(pass, layer, x, edits);
       if (pass.keepKeysValues) keysValues.push(result.keysValues);
-      x = checked(edits?.residPost(result.x, tile) ?? result.x, result.x, `blocks.${layer}.hook_resid_post`);
+      x = checkEdited(edits?.residPost(result.x, tile) ?? result.x, result.x, `blocks.${layer}.hook_resid_post`);
       this.storeResidual(pass, layer, 'hook_resid_post', x);
       pass.onProgress?.({
         done: layer - fromLayer + 1,
@@ -138,7 +138,7 @@ export class BlockStack {
   }
 
   /** New positions per run. */
-  private chunkSize(pass: StackPass, edits: LayerEdits | undefined): number {
+  private chunkSize(pass: Pick<StackPass, 'batch' | 'count' | 'start'>, edits: LayerEdits | undefined): number {
     if (edits?.whole) return pass.count;
     const perPosition = this.config.nHeads * (pass.start + pass.count) * pass.batch;
     return Math.max(1, Math.min(pass.batch === 1 ? CHUNK_POSITIONS : pass.count, Math.floor(MAX_SCORES / perPosition)));
@@ -231,20 +231,33 @@ export class BlockStack {
     return Object.fromEntries(hooks.map((hook) => [rowsInput(hook), wanted.includes(hook) ? tensor : this.noRows]));
   }
 
+  /** Whether `forward` takes new positions of some items through a block in one piece. */
+  inOnePiece({ items, count, start }: Pick<BlockRows, 'items' | 'count' | 'start'>): boolean {
+    return items * count <= BATCH_POSITIONS && count <= this.chunkSize({ batch: items, count, start }, undefined);
+  }
+
   /**
    * resid_post `[items, count, d_model]` of one run in one piece, nothing read, with a mask and rotary angles of the caller's.
-   * @throws MechanistError `cancelled`, `model-corrupt`
+   * Nobody looks whether the numbers are finite. `into`: where they are written.
+   * @throws MechanistError `cancelled`
    */
-  async plainBlock(layer: number, block: BlockRows, inputs: Feeds, signal?: AbortSignal): Promise<Float32Array> {
+  async plainBlock(
+    layer: number,
+    block: BlockRows,
+    inputs: Feeds,
+    into: Float32Array,
+    signal?: AbortSignal,
+  ): Promise<Float32Array> {
     const { items, count: rows } = block;
     const feeds = {
       ...this.feeds({ items, rows }, block.x, block.past),
       ...inputs,
       ...this.rowFeeds(this.hooks, [], []),
     };
-    const { y } = await this.pool.run(this.blockKind, layer, feeds, [BLOCK_OUTPUTS.y], { signal });
+    const y = floatTensor(into, [items, rows, this.config.dModel]);
+    const outputs = await this.pool.run(this.blockKind, layer, feeds, [BLOCK_OUTPUTS.y], { signal, into: { y } });
     this.blockPositions += items * rows;
-    return finiteNumbers(y, `blocks.${layer}.hook_resid_post`);
+    return floats(outputs.y);
   }
 
   private async storeHeadResults(
@@ -284,10 +297,4 @@ export class BlockStack {
     const values = hook === 'hook_resid_post' ? y : floats(outputs[hook]);
     throw nonFiniteError(`blocks.${layer}.${hook}`, values, layer >= (pass.editedFrom ?? Infinity));
   }
-}
-
-/** What an intervention left: refused when it is not finite. */
-function checked(x: Float32Array, before: Float32Array, hook: string): Float32Array {
-  if (x !== before && !allFinite(x)) throw nonFiniteError(hook, x, true);
-  return x;
 }

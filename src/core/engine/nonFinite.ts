@@ -34,6 +34,12 @@ export function checkFinite(values: Float32Array, hook: string): Float32Array {
   return values;
 }
 
+/** What an intervention left of `before`. @throws MechanistError `bad-input` when it is not finite */
+export function checkEdited(x: Float32Array, before: Float32Array, hook: string): Float32Array {
+  if (x !== before && !allFinite(x)) throw nonFiniteError(hook, x, true);
+  return x;
+}
+
 /** The numbers of an output. @throws MechanistError `model-corrupt` when one is not finite, naming `hook` */
 export function finiteNumbers({ data }: Output, hook: string): Float32Array {
   if (!(data instanceof Float32Array)) throw new Error('Expected a float32 output.');

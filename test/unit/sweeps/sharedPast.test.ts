@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { MASKED_SCORE } from '../../../src/core/engine/attentionInputs.ts';
 import { BLOCK_INPUTS } from '../../../src/core/engine/blockGraph.ts';
 import { floatTensor } from '../../../src/core/engine/sessionPool.ts';
-import { bundleInputs, bundlesOf, reorder } from '../../../src/core/engine/sweeps/sharedPast.ts';
+import { bundleInputs, bundlesOf } from '../../../src/core/engine/sweeps/sharedPast.ts';
 
 describe('runs that share the past of their prompt', () => {
   it('are put together in bundles of one size', () => {
@@ -16,13 +16,6 @@ describe('runs that share the past of their prompt', () => {
     expect(bundlesOf([0, 0, 0, 1, 1], 2)).toBeNull();
     expect(bundlesOf([0, 1, 2], 2)).toBeNull();
     expect(bundlesOf([0, 0], 64)).toBeNull();
-  });
-
-  it('come back to their places', () => {
-    const x = Float32Array.from({ length: 8 }, (_, i) => i);
-    const order = [2, 0, 3, 1];
-    expect(reorder(x, order, 'bundle')).toEqual(Float32Array.of(4, 5, 0, 1, 6, 7, 2, 3));
-    expect(reorder(reorder(x, order, 'bundle'), order, 'unbundle')).toEqual(x);
   });
 
   it('see the past and themselves, at their own positions', () => {

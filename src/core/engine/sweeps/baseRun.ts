@@ -15,6 +15,9 @@ export interface Kept {
 
 /** An unchanged run of prompts of one length, with the activations that were asked for. */
 export class BaseRun {
+  /** Keys and values of the positions before `start`, of the layers that were asked for; sweeps go from start to start. */
+  private cut: { readonly start: number; readonly layers: Map<number, KeysValues> } = { start: 0, layers: new Map() };
+
   private constructor(
     readonly runner: ModelRunner,
     /** `[items][pos]` */
@@ -59,7 +62,9 @@ export class BaseRun {
       return hook.startsWith('attn.') ? nHeads * dHead : dModel;
     };
     const hooks = kept.hooks.reduce((sum, hook) => sum + width(hook), 0);
-    const perLayer = (kept.residuals ? dModel : 0) + (kept.keysValues ? 2 * nKeyValueHeads * dHead : 0);
+    // Once whole, and once up to where a sweep starts.
+    const keysValues = 2 * 2 * nKeyValueHeads * dHead;
+    const perLayer = (kept.residuals ? dModel : 0) + (kept.keysValues ? keysValues : 0);
     return items * count * (perLayer * nLayers + hooks * (kept.layers?.length ?? nLayers) + 2 * dModel);
   }
 
@@ -89,11 +94,18 @@ export class BaseRun {
   /** Keys and values of the positions before `start`, for each of the items named; one copy where there is but one. */
   past(layer: number, start: number, items: readonly number[]): KeysValues {
     if (start === 0) return NO_KEYS_VALUES;
-    const all = firstPositions(this.keysValues[layer], start, this.runner.config);
-    if (all.batch === 1) return all;
+    const all = this.upTo(layer, start);
+    if (all.batch === 1 || (items.length === all.batch && items.every((item, i) => item === i))) return all;
     const size = all.keys.length / all.batch;
     const pick = (data: Float32Array) =>
       concatenate(items.map((item) => data.subarray(item * size, (item + 1) * size)));
     return { batch: items.length, length: start, keys: pick(all.keys), values: pick(all.values) };
+  }
+
+  private upTo(layer: number, start: number): KeysValues {
+    if (this.cut.start !== start) this.cut = { start, layers: new Map() };
+    const known = this.cut.layers.get(layer) ?? firstPositions(this.keysValues[layer], start, this.runner.config);
+    this.cut.layers.set(layer, known);
+    return known;
   }
 }

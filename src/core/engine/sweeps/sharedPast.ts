@@ -40,17 +40,6 @@ export function bundlesOf(items: readonly number[], count: number): Bundles | nu
   };
 }
 
-/** Rows of the runs in the order of their bundles, or back: `[runs, size]`. */
-export function reorder(x: Float32Array, order: readonly number[], direction: 'bundle' | 'unbundle'): Float32Array {
-  const size = x.length / order.length;
-  const result = new Float32Array(x.length);
-  order.forEach((run, place) => {
-    const [from, to] = direction === 'bundle' ? [run, place] : [place, run];
-    result.set(x.subarray(from * size, (from + 1) * size), to * size);
-  });
-  return result;
-}
-
 /**
  * Mask and rotary angles of a bundle, from those of one run: each run sees the past and itself, never its neighbours.
  * `mask` `[1, 1, count, start + count]` becomes `[1, 1, copies · count, start + copies · count]`.

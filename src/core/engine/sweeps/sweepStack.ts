@@ -142,7 +142,7 @@ export class SweepStack {
     return finiteNumbers(out, `${block}.hook_mlp_out`);
   }
 
-  /** resid_post of a whole block, `[items, count, d_model]`. */
+  /** resid_post of a whole block, `[items, count, d_model]`. @throws MechanistError `model-corrupt` naming the first hook */
   async block(layer: number, { x, items, count, start, past }: BlockRows, context: RunContext): Promise<Float32Array> {
     const { signal } = context;
     const pass = { x, batch: items, count, start, past: () => past, fromLayer: layer, toLayer: layer + 1, signal };
@@ -150,17 +150,23 @@ export class SweepStack {
   }
 
   /**
-   * The same for bundles: each item holds the `count` new positions of `copies` runs of one prompt, one run after the other;
-   * they share its past and do not see one another. `[items, copies · count, d_model]`
+   * The same, but a NaN goes on: every layer above, and so the last, has it too. For bundles, too: each item holds the `count`
+   * new positions of `copies` runs of one prompt, one run after the other; they share its past and do not see one another.
+   * @param into room for `[items, copies · count, d_model]`, used where one run does it all
    */
-  async bundledBlock(
+  async uncheckedBlock(
     layer: number,
-    { x, items, count, start, past }: BlockRows,
+    block: BlockRows,
     copies: number,
-    { signal }: RunContext,
+    into: Float32Array,
+    context: RunContext,
   ): Promise<Float32Array> {
-    const inputs = bundleInputs(this.inputs.feeds(layer, start, count), copies);
-    return await this.runner.blocks.plainBlock(layer, { x, items, count: copies * count, start, past }, inputs, signal);
+    const { blocks } = this.runner;
+    const { count, start } = block;
+    if (copies === 1 && !blocks.inOnePiece(block)) return await this.block(layer, block, context);
+    const single = this.inputs.feeds(layer, start, count);
+    const inputs = copies === 1 ? single : bundleInputs(single, copies);
+    return await blocks.plainBlock(layer, { ...block, count: copies * count }, inputs, into, context.signal);
   }
 
   /** resid_post at some of the new positions only, `[items, rows, d_model]`. `rows`: indices into the new positions. */
