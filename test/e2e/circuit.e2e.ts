@@ -1,21 +1,26 @@
-// The acronym circuit of the examples: opened, read, changed by keyboard alone, taken back, exported.
-import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+// The study of the examples, run by its CodeLens, cancelled and resumed; its circuit opened, read, changed by keyboard alone,
+// taken back, exported, and imported again.
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import type { Frame } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Frame, Locator } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { type RunningServer, startServer } from '../../tools/vscode-host/host.mjs';
+import { boxOfWord } from './editorText.ts';
+import { stepsOf } from './step.ts';
 import { readAxe } from './tracePanel.ts';
 import { classicWindow, Workbench } from './workbench.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'mechanist-circuit-e2e-'));
+const study = 'bundled.experiment.yaml';
 const file = 'bundled.circuit.json';
+const again = 'again.circuit.json';
 
 let server: RunningServer;
 let workbench: Workbench;
 
 beforeAll(async () => {
-  for (const name of [file, 'acronyms.bundled.jsonl'])
+  for (const name of [study, file, 'acronyms.bundled.jsonl'])
     cpSync(resolve('examples', 'acronyms', name), join(folder, name));
   server = await startServer({
     folder,
@@ -24,7 +29,6 @@ beforeAll(async () => {
     env: { HF_ENDPOINT: 'http://127.0.0.1:9' },
   });
   workbench = await Workbench.open(server.url);
-  await workbench.openFile(file);
 });
 
 afterAll(async () => {
@@ -33,16 +37,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
 });
 
-/** A test that leaves a picture of the window when it fails. */
-function step(name: string, test: () => Promise<void>): void {
-  it(name, async () => {
-    await test().catch(async (error) => {
-      await workbench.screenshot('dark', `failed circuit ${name.replaceAll(/[^\w ]/g, '')}`);
-      for (const logged of server.errorLines()) console.error(logged);
-      throw error;
-    });
-  });
-}
+const step = stepsOf('circuit', () => ({ workbench, server }));
 
 /** The circuit panel once its title is as wanted; what the title says. */
 async function titled(wanted: RegExp): Promise<{ frame: Frame; title: string }> {
@@ -61,11 +56,90 @@ async function titled(wanted: RegExp): Promise<{ frame: Frame; title: string }> 
 
 const faithfulness = (title: string): number => Number(/faithfulness ([\d.]+)/.exec(title)?.[1]);
 
+/** The row over the step whose name stands in a line; null while it is not drawn. */
+async function rowOver(name: string): Promise<Locator | null> {
+  const box = await boxOfWord(workbench.page, `name: ${name}`, name);
+  if (box === null) return null;
+  const rows = await workbench.page.locator('.codelens-decoration').all();
+  const placed = await Promise.all(rows.map(async (row) => ({ row, y: (await row.boundingBox())?.y ?? 0 })));
+  return placed.filter(({ y }) => y < box.y).sort((a, b) => b.y - a.y)[0]?.row ?? null;
+}
+
+/** Waits until the row over a step says something, and clicks it. */
+async function press(name: string, title: RegExp): Promise<void> {
+  const entry = await workbench.until(`${title} over ${name}`, async () => {
+    const found = (await rowOver(name))?.locator('a').filter({ hasText: title }).first();
+    return found && (await found.count()) > 0 ? found : null;
+  });
+  await entry.click();
+}
+
+/** Waits until the row over a step says something. */
+async function says(name: string, wanted: RegExp): Promise<void> {
+  await workbench.until(`${wanted} over ${name}`, async () => {
+    const text = await (await rowOver(name))?.textContent().catch(() => null);
+    return text && wanted.test(text) ? true : null;
+  });
+}
+
+describe('the study of the examples', () => {
+  step('runs a step by its lens, keeps what is done on cancel, and goes on from there', async () => {
+    await workbench.openFile(study);
+    await workbench.toEndOfLine(readFileSync(join(folder, study), 'utf8').split('\n').length - 1);
+    await press('evaluate', /Run Step/);
+    const parts = join(folder, 'bundled.results', 'parts', 'evaluate.jsonl');
+    const cells = () => (existsSync(parts) ? readFileSync(parts, 'utf8').split('\n').length - 1 : 0);
+    await workbench.until('a finished cell', async () => (cells() > 0 ? true : null));
+    await press('evaluate', /Cancel/);
+    await says('evaluate', /Run Step.*\d+ of 19 cells/);
+    const kept = cells();
+    await workbench.screenshot('dark', 'circuit study cancelled');
+    await press('evaluate', /Run Step/);
+    await says('evaluate', /done/);
+    const result = JSON.parse(readFileSync(join(folder, 'bundled.results', 'evaluate.mechanist.json'), 'utf8'));
+    expect(result.complete).toBe(true);
+    // No cell was run twice.
+    expect([kept < result.cells.total, cells()]).toEqual([true, result.cells.total]);
+  });
+});
+
+/** Types the path that a file dialog asks for. It writes one of its own a moment after it has opened. */
+async function typePath(path: string): Promise<void> {
+  const input = workbench.page.locator('.quick-input-widget:not([style*="display: none"]) input[type="text"]').first();
+  await workbench.until(`${path} in the dialog`, async () => {
+    await input.fill(path, { timeout: 5000 }).catch(() => undefined);
+    await workbench.page.waitForTimeout(700);
+    const value = await input.inputValue({ timeout: 1000 }).catch(() => null);
+    return value === path ? true : null;
+  });
+  await workbench.page.keyboard.press('Enter');
+}
+
+/** Exports the circuit of the panel in sight as EAP-IG JSON. */
+async function exportGraph(frame: Frame, name: string): Promise<string> {
+  await frame.getByRole('button', { name: 'Export' }).click();
+  await frame.getByRole('menuitem', { name: 'EAP-IG JSON' }).click();
+  const out = join(folder, name);
+  await typePath(out);
+  return await workbench.until('the exported file', async () =>
+    existsSync(out) ? readFileSync(out, 'utf8') || null : null,
+  );
+}
+
+/** Nodes and edges of a graph of EAP-IG that are in the circuit. */
+function membersOf(graph: string): string[] {
+  const { nodes, edges } = JSON.parse(graph);
+  return Object.entries<{ in_graph: boolean }>({ ...nodes, ...edges }).flatMap(([name, part]) =>
+    part.in_graph ? [name] : [],
+  );
+}
+
 describe('a circuit file', () => {
   let frame: Frame;
   let before: number;
 
   step('opens as a drawing with its evidence', async () => {
+    await workbench.openFile(file);
     const opened = await titled(/^3 of 12 heads: faithfulness [\d.]+, random/);
     ({ frame } = opened);
     before = faithfulness(opened.title);
@@ -100,22 +174,22 @@ describe('a circuit file', () => {
     await titled(/^3 of 12 heads: faithfulness/);
   });
 
-  step('goes out as EAP-IG JSON', async () => {
-    await frame.getByRole('button', { name: 'Export' }).click();
-    await frame.getByRole('menuitem', { name: 'EAP-IG JSON' }).click();
+  step('takes a neuron by its name, and gives it back', async () => {
+    await frame.locator('[data-box="L1.H1"]').focus();
+    await workbench.page.keyboard.press('Insert');
     const input = workbench.page.locator('.quick-input-widget input[type="text"]');
-    await input.waitFor();
-    const out = join(folder, 'out.json');
-    await input.fill(out);
+    await workbench.page.locator('.quick-input-list .monaco-list-row').filter({ hasText: 'Type a Name' }).click();
+    await input.fill('N1.3');
     await workbench.page.keyboard.press('Enter');
-    const text = await workbench.until('the exported file', async () => {
-      try {
-        return readFileSync(out, 'utf8');
-      } catch {
-        return null;
-      }
-    });
-    expect(JSON.parse(text).nodes['a1.h1'].in_graph).toBe(true);
+    const box = frame.locator('[data-box="N1.3"]');
+    await box.waitFor();
+    await titled(/^4 of 12 heads: faithfulness/);
+    await box.focus();
+    await workbench.page.keyboard.press('Delete');
+    expect(faithfulness((await titled(/^3 of 12 heads: faithfulness [\d.]+/)).title)).toBe(before);
+    expect(await box.count()).toBe(0);
+    await workbench.runCommand('File: Revert File');
+    await titled(/^3 of 12 heads: faithfulness/);
   });
 
   step('looks right and has no finding of axe in any theme', async () => {
@@ -129,5 +203,39 @@ describe('a circuit file', () => {
       findings[theme] = await readAxe(frame);
     }
     expect(findings).toEqual({ light: [], 'high-contrast': [], 'high-contrast-light': [], dark: [] });
+  });
+
+  step('goes out as EAP-IG JSON and comes back as the same circuit', async () => {
+    const text = await exportGraph(frame, again);
+    expect(JSON.parse(text).nodes['a1.h1'].in_graph).toBe(true);
+    await workbench.openFile(again);
+    const imported = await workbench.until('a panel that knows the graph', async () => {
+      for (const one of workbench.page.frames()) {
+        if (
+          (await one
+            .locator('text=This is a graph of EAP-IG')
+            .count()
+            .catch(() => 0)) > 0
+        )
+          return one;
+      }
+      return null;
+    });
+    await imported.getByText('Make It a Circuit').click();
+    const model = workbench.page.locator('.quick-input-list .monaco-list-row').filter({ hasText: /^acronyms/ });
+    await model.first().click();
+    await imported.getByText('Choose Data').click();
+    await typePath(join(folder, 'acronyms.bundled.jsonl'));
+    const { title } = await titled(/edges: faithfulness/);
+    expect(faithfulness(title)).toBeGreaterThan(0.9);
+    for (const name of ['L1.H1', 'L1.H3', 'L1.H2']) {
+      expect(await imported.locator(`[data-box="${name}"]`).count()).toBe(1);
+    }
+    for (const theme of ['light', 'dark'] as const) {
+      await workbench.useTheme(theme);
+      await workbench.screenshot(theme, 'circuit imported');
+    }
+    // What goes out again is what came in.
+    expect(membersOf(await exportGraph(imported, 'second.json'))).toEqual(membersOf(text));
   });
 });

@@ -2,9 +2,10 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { type RunningServer, startServer } from '../../tools/vscode-host/host.mjs';
 import { acronymText } from '../support/datasetFixture.ts';
+import { stepsOf } from './step.ts';
 import { classicWindow, type Theme, themes, Workbench } from './workbench.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'mechanist-dataset-'));
@@ -26,15 +27,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
 });
 
-/** A test that leaves a picture of the window when it fails. */
-function step(name: string, test: () => Promise<void>): void {
-  it(name, async () => {
-    await test().catch(async (error) => {
-      await workbench.screenshot('dark', `failed dataset ${name.replaceAll(/[^\w ]/g, '')}`);
-      throw error;
-    });
-  });
-}
+const step = stepsOf('dataset', () => ({ workbench, server }));
 
 describe('a dataset', () => {
   step('is counted over its first line, underlined where it is wrong, explained under the mouse', async () => {

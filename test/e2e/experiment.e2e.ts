@@ -2,8 +2,9 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { type RunningServer, startServer } from '../../tools/vscode-host/host.mjs';
+import { stepsOf } from './step.ts';
 import { classicWindow, type Theme, themes, Workbench } from './workbench.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'mechanist-experiment-'));
@@ -57,15 +58,7 @@ async function press(row: number, title: string): Promise<void> {
   await own?.locator('a').filter({ hasText: title }).first().click();
 }
 
-/** A test that leaves a picture of the window when it fails. */
-function step(name: string, test: () => Promise<void>): void {
-  it(name, async () => {
-    await test().catch(async (error) => {
-      await workbench.screenshot('dark', `failed experiment ${name.replaceAll(/[^\w ]/g, '')}`);
-      throw error;
-    });
-  });
-}
+const step = stepsOf('experiment', () => ({ workbench, server }));
 
 describe('an experiment file', () => {
   step('offers to run, and runs by its lens', async () => {

@@ -4,9 +4,10 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Frame } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { type RunningServer, startServer } from '../../tools/vscode-host/host.mjs';
 import { isRounded } from './numbers.ts';
+import { stepsOf } from './step.ts';
 import { readAxe } from './tracePanel.ts';
 import { classicWindow, Workbench } from './workbench.ts';
 
@@ -56,16 +57,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
 });
 
-/** A test that leaves a picture of the window when it fails. */
-function step(name: string, test: () => Promise<void>): void {
-  it(name, async () => {
-    await test().catch(async (error) => {
-      await workbench.screenshot('dark', `failed sweeps ${name.replaceAll(/[^\w ]/g, '')}`);
-      for (const logged of server.errorLines()) console.error(logged);
-      throw error;
-    });
-  });
-}
+const step = stepsOf('sweeps', () => ({ workbench, server }));
 
 /** Types `row` into the quick input and accepts it; returns what all rows said. A mouse would rest on a tooltip. */
 async function pick(question: string, row: string): Promise<string[]> {

@@ -3,11 +3,12 @@ import { execFileSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { type RunningServer, startServer } from '../../tools/vscode-host/host.mjs';
 import { type TraceOutput, traceByCommandLine } from './commandLine.ts';
 import { isRounded, marked } from './numbers.ts';
 import { engineProcesses } from './processes.ts';
+import { stepsOf } from './step.ts';
 import { TracePanel } from './tracePanel.ts';
 import { classicWindow, Workbench } from './workbench.ts';
 
@@ -41,16 +42,7 @@ afterAll(async () => {
   rmSync(base, { recursive: true, force: true, maxRetries: 3 });
 });
 
-/** A test that leaves a picture of the window when it fails. */
-function step(name: string, test: () => Promise<void>): void {
-  it(name, async () => {
-    await test().catch(async (error) => {
-      await workbench.screenshot('dark', `failed vsix ${name.replaceAll(/[^\w ]/g, '')}`);
-      for (const logged of server.errorLines()) console.error(logged);
-      throw error;
-    });
-  });
-}
+const step = stepsOf('vsix', () => ({ workbench, server }));
 
 describe('the packed extension without the real model', () => {
   step('stands in with the bundled model and offers the download', async () => {
