@@ -70,8 +70,15 @@ async function measure(threads: number): Promise<void> {
         wall.push(performance.now() - started);
         cpu.push((used.user + used.system) / 1000);
       }
-      const [first, rest] = [wall[0], median(wall.slice(1))];
-      const line = { observables: count, threads, firstMs: first, medianMs: rest, medianCpuMs: median(cpu.slice(1)) };
+      const [first, ...rest] = wall;
+      const line = {
+        observables: count,
+        threads,
+        firstMs: first,
+        medianMs: median(rest),
+        leastMs: Math.min(...rest),
+        medianCpuMs: median(cpu.slice(1)),
+      };
       process.stdout.write(
         `${JSON.stringify(line, (_, value) => (typeof value === 'number' ? Math.round(value) : value))}\n`,
       );

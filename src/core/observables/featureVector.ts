@@ -54,8 +54,13 @@ export interface FeatureVector {
   readonly warnings: readonly string[];
 }
 
-/** Where two prompts of a pair first differ in length. */
-function checkPair({ ids, partner }: FeaturePrompt, point: LinearisationPoint): void {
+/** @throws MechanistError `bad-input`: no pair where one is needed, prompts of unlike length, a mode that says nothing there */
+function checkPair({ ids, partner }: FeaturePrompt, point: LinearisationPoint, norm: NormMode): void {
+  if (point === 'boundary' && norm === 'secant') {
+    const message =
+      'At the boundary the observable is 0, and so is its secant: choose the norm mode jacobian, or another point.';
+    throw new MechanistError('bad-input', message);
+  }
   if (partner === null || partner === undefined) {
     if (point === 'prompt') return;
     const message = `The point "${point}" lies between the two prompts of a pair: name the other prompt, or choose the point "prompt".`;
@@ -86,7 +91,7 @@ export async function walkFeature(
   const sizes = { nLayers, nHeads, parallelResidual };
   const checks = { sizes, length: ids.length, ...(roles !== undefined && { roles: Object.keys(roles) }) };
   const nodes = resolvePath(requirePath(path, checks), { length: ids.length, position, roles });
-  checkPair(prompt, point);
+  checkPair(prompt, point, norm);
   const own = known ?? (await PromptReader.read(context, Int32Array.from(ids), position));
   const between = point !== 'prompt' && partner !== null;
   const other = between ? await PromptReader.read(context, Int32Array.from(partner), position) : null;

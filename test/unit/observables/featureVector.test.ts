@@ -145,6 +145,10 @@ describe('feature vectors', () => {
     await expect(feature(path, 'frozen', point, more)).rejects.toThrow(message);
   });
 
+  it('refuse the secant at the boundary, where it is 0 by definition', async () => {
+    await expect(feature('L2.H1', 'secant', 'boundary')).rejects.toThrow('choose the norm mode jacobian');
+  });
+
   it('are made at a row of the data, with the observables of the experiment', async () => {
     const task = randomTask(config, [7, 9]);
     const context = stepContext(engine, task);
