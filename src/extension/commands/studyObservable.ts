@@ -1,11 +1,18 @@
 import { basename } from 'node:path';
 import * as vscode from 'vscode';
-import { observableName } from '../../core/tasks/namedObservables.ts';
+import { type NamedSpecs, observableName } from '../../core/tasks/namedObservables.ts';
 import type { StudyTarget } from '../../shared/contributions.ts';
 import { MechanistError } from '../../shared/errors.ts';
 import { namedModel } from '../promptLanguage/prepareFile.ts';
-import { type StudyPair, type StudyRun, studyAnswer, studyDataset, unflipped } from '../study/studyPairs.ts';
-import { possibleStudies, type Study, studyExperiment } from '../study/studySteps.ts';
+import {
+  headsByDifference,
+  type StudyPair,
+  type StudyRun,
+  studyAnswer,
+  studyDataset,
+  unflipped,
+} from '../study/studyPairs.ts';
+import { possibleStudies, type Study, type StudyContext, studyExperiment } from '../study/studySteps.ts';
 import { writeAtomically } from '../trace/saveExport.ts';
 import type { CommandContext } from './commandContext.ts';
 import { runExperiment } from './runExperiment.ts';
@@ -46,8 +53,9 @@ async function tracePairs(context: CommandContext, begun: Begun): Promise<readon
       const request = session.request(i);
       if (request === null) continue;
       const runOf = async (prompt: string): Promise<StudyRun> => {
-        const { tokens, observable } = await session.trace({ ...request, method: 'direct', prompt }, signal);
-        return { text: prompt, tokens, value: observable.value };
+        const { path, norm, view, ...asked } = request;
+        const { tokens, observable, direct } = await session.trace({ ...asked, method: 'direct', prompt }, signal);
+        return { text: prompt, tokens, value: observable.value, bySource: direct.bySource };
       };
       read.push({ prompt: i + 1, clean: await runOf(request.prompt), corrupted: await runOf(partner) });
     }
@@ -146,24 +154,45 @@ function modelOf({ session, model }: Begun): string {
     : model;
 }
 
+/** Names of the texts beside the prompt file. */
+async function textsBeside({ document }: Begun): Promise<readonly string[]> {
+  const entries = await vscode.workspace.fs.readDirectory(vscode.Uri.joinPath(document.uri, '..'));
+  return entries
+    .flatMap(([name, type]) => (type === vscode.FileType.File && name.endsWith('.txt') ? [name] : []))
+    .sort();
+}
+
+/** The observable first, then those of the settings that have another name. */
+function observablesOf(studied: Studied): NamedSpecs {
+  const name = nameOf(studied);
+  const { specs } = studied.begun.session.settings.observables;
+  return { [name]: studied.spec, ...Object.fromEntries(Object.entries(specs).filter(([other]) => other !== name)) };
+}
+
+async function contextOf(studied: Studied, observables: NamedSpecs): Promise<StudyContext> {
+  const { begun, pairs } = studied;
+  const [observable = '', ...others] = Object.keys(observables);
+  const [corpus = null] = await textsBeside(begun);
+  return { observable, others, heads: headsByDifference(pairs), corpus, pairs: pairs.length };
+}
+
 /** Makes an experiment of a prompt file's pairs, opens it and runs it. Never overwrites a file. */
 export async function studyObservable(context: CommandContext, given: StudyTarget | undefined): Promise<void> {
   const studied = await beginStudy(context, given);
   const { begun, spec, pairs } = studied;
-  const { kinds } = context.experiments.documents;
   const answer = studyAnswer(spec);
   const position = begun.session.file.frontMatter?.position?.value ?? -1;
   const model = modelOf(begun);
-  const observable = nameOf(studied);
+  const observables = observablesOf(studied);
   // Pairs that are none are refused before anything is asked.
-  const dataset = studyDataset(pairs, answer, { name: observable, model, position });
-  const chosen = await askStudies(possibleStudies(kinds), studied, given);
+  const dataset = studyDataset(pairs, answer, { name: nameOf(studied), model, position });
+  const about = await contextOf(studied, observables);
+  const chosen = await askStudies(possibleStudies(context.experiments.documents.kinds, about), studied, given);
   const name = await freeName(begun, given);
   const files = filesNamed(begun, name);
-  const experiment = studyExperiment(chosen, kinds, {
-    ...{ model, data: `${name}.jsonl`, observable, spec, compares: answer.foils.length > 0 },
-    from: basename(begun.document.uri.fsPath),
-  });
+  const from = basename(begun.document.uri.fsPath);
+  const compares = answer.foils.length > 0;
+  const experiment = studyExperiment(chosen, { model, data: `${name}.jsonl`, observables, from, compares });
   const bytes = (text: string) => new TextEncoder().encode(text);
   await writeAtomically(files.data, bytes(dataset), false);
   await writeAtomically(files.experiment, bytes(experiment), false);

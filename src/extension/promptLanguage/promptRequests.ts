@@ -91,22 +91,31 @@ function tooLongProblem(prompt: PromptSection, document: TraceDocument): FilePro
   return { start, end: Math.max(start + 1, prompt.end), severity: 'warning', code: 'prompt-too-long', message };
 }
 
-/** What the engine refused about a prompt: at the position's word when that is to blame, else at the prompt's first line. */
-function refusalProblem(file: PromptFile, prompt: PromptSection, code: string, message: string): FileProblem {
-  const position = code === 'bad-input' ? file.frontMatter?.position : undefined;
+/** What the engine refused about a prompt: at the word of the front matter that is to blame, else at the prompt's first line. */
+function refusalProblem(file: PromptFile, prompt: PromptSection, error: MechanistError, method: string): FileProblem {
+  const { code, message } = error;
+  const { position, node } = file.frontMatter ?? {};
+  const path = method === 'observable-propagation' ? node : undefined;
+  // The path has been held against the model; what is left are tokens that this prompt does not have.
+  const blamed = /^position\b/i.test(message) ? (position ?? path) : (path ?? position);
   const lineEnd = prompt.text.indexOf('\n');
   const end = prompt.toOffset(lineEnd < 0 ? prompt.text.length : lineEnd);
-  const at = position ?? { start: prompt.start, end: Math.max(prompt.start + 1, end) };
+  const at = (code === 'bad-input' && blamed) || { start: prompt.start, end: Math.max(prompt.start + 1, end) };
   return { start: at.start, end: at.end, severity: 'error', code, message };
 }
 
 /** What is wrong with single prompts, as far as they have come. An engine that stopped is nobody's mistake. */
-export function promptProblems(file: PromptFile, states: readonly PromptState[]): FileProblem[] {
+export function promptProblems(
+  file: PromptFile,
+  states: readonly PromptState[],
+  settings: PromptSettings,
+): FileProblem[] {
   return file.prompts.flatMap((prompt, i) => {
     const state = states[i];
     if (state?.kind === 'traced') return tooLongProblem(prompt, state.document) ?? [];
     if (state?.kind !== 'failed') return [];
-    const { code, message } = state.error;
-    return code === 'engine-stopped' || code === 'cancelled' ? [] : refusalProblem(file, prompt, code, message);
+    const { code } = state.error;
+    const method = file.frontMatter?.method?.value ?? settings.method;
+    return code === 'engine-stopped' || code === 'cancelled' ? [] : refusalProblem(file, prompt, state.error, method);
   });
 }

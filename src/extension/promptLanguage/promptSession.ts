@@ -102,7 +102,7 @@ export class PromptSession {
   }
 
   problems(): FileProblem[] {
-    const own = this.#failure === null ? promptProblems(this.#file, this.#states) : [];
+    const own = this.#failure === null ? promptProblems(this.#file, this.#states, this.#settings) : [];
     return [...this.#file.problems, ...this.#engineProblems, ...own];
   }
 

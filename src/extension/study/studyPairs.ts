@@ -1,5 +1,6 @@
 import { MechanistError } from '../../shared/errors.ts';
 import { signedFixed } from '../../shared/format.ts';
+import type { PackedArray } from '../../shared/packedArray.ts';
 import { unlikeLengths } from '../grid/sweep.ts';
 
 /** One run of a pair: its tokens, and the observable there. */
@@ -8,6 +9,8 @@ export interface StudyRun {
   readonly tokens: readonly { readonly id: number; readonly text: string }[];
   /** Logits. */
   readonly value: number;
+  /** `[layer, head, source]`: what each head brings from each token. */
+  readonly bySource: PackedArray;
 }
 
 /** A prompt and its partner. */
@@ -61,6 +64,27 @@ function differsAt({ prompt, clean, corrupted }: StudyPair): number {
 function oriented(pair: StudyPair): StudyPair {
   const swap = pair.clean.value < 0 && pair.corrupted.value > 0;
   return swap ? { ...pair, clean: pair.corrupted, corrupted: pair.clean } : pair;
+}
+
+/**
+ * Heads by what they bring from the token in which the pairs differ, clean − corrupted, mean over the pairs: the largest first.
+ */
+export function headsByDifference(pairs: readonly StudyPair[]): readonly string[] {
+  const sums = new Map<string, number>();
+  for (const pair of pairs) {
+    const at = differsAt(pair);
+    const { clean, corrupted } = oriented(pair);
+    const [layers = 0, heads = 0, sources = 0] = clean.bySource.dims;
+    for (let layer = 0; layer < layers; layer++) {
+      for (let head = 0; head < heads && at < sources; head++) {
+        const i = (layer * heads + head) * sources + at;
+        const name = `L${layer}.H${head}`;
+        const difference = (clean.bySource.data[i] ?? 0) - (corrupted.bySource.data[i] ?? 0);
+        sums.set(name, (sums.get(name) ?? 0) + difference);
+      }
+    }
+  }
+  return [...sums].sort(([, a], [, b]) => Math.abs(b) - Math.abs(a)).map(([name]) => name);
 }
 
 /** Pairs whose observable has one sign on both sides, in a sentence; null when every pair flips it. */

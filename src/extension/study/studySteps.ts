@@ -1,77 +1,154 @@
 import { plainText } from '../../core/tasks/editFrontMatter.ts';
 import type { StepVocabulary } from '../../core/tasks/experiment/experimentTypes.ts';
-import { observableFormat } from '../../core/tasks/experiment/observableRefs.ts';
+import type { NamedSpecs } from '../../core/tasks/namedObservables.ts';
 import { differsRole, endRole } from './studyPairs.ts';
 
+/** What is known of an observable when it is asked what to study. */
+export interface StudyContext {
+  /** Name of the observable. */
+  readonly observable: string;
+  /** Other named observables: those of the settings. */
+  readonly others: readonly string[];
+  /** Heads that bring most from the token in which the pairs differ, `L26.H2`, the largest first. */
+  readonly heads: readonly string[];
+  /** A text beside the prompt file. */
+  readonly corpus: string | null;
+  readonly pairs: number;
+}
+
+type Parameters = Readonly<Record<string, unknown>>;
+
 /** Something that can be asked of an observable, in a person's words, and the analysis that answers it. */
-export interface Study {
+interface StudyKind {
   /** Name of the analysis. */
   readonly run: string;
   readonly label: string;
   /** What the result tells, and what it costs. */
   readonly detail: string;
-  /** Parameters beside those that every study is given. */
-  readonly with?: Readonly<Record<string, unknown>>;
   /** Chosen unless somebody says otherwise. */
   readonly usual?: boolean;
+  /** Parameters of its step; null where it needs what is not there. */
+  readonly with: (context: StudyContext) => Parameters | null;
+}
+
+/** One of the studies that are possible. */
+export interface Study extends Omit<StudyKind, 'with'> {
+  readonly parameters: Parameters;
+}
+
+/** So many heads have feature vectors of their own. */
+const FEATURES = 3;
+/** Fewer pairs cannot be parted into those that are learned from and those that are held out. */
+const FEWEST_LEARNED = 4;
+
+/** Heads at the token in which the pairs differ. */
+function paths({ heads }: StudyContext): readonly string[] {
+  return heads.slice(0, FEATURES).map((head) => `${head}@${differsRole}`);
+}
+
+/** The feature of the head that brings most. */
+function feature(context: StudyContext): Parameters | null {
+  const [path] = paths(context);
+  return path === undefined ? null : { observable: context.observable, path };
+}
+
+function withFeature(context: StudyContext, more: Parameters = {}): Parameters | null {
+  const own = feature(context);
+  return own && { feature: own, ...more };
 }
 
 /** In the order in which a study goes: does the pair part, where, along which paths, is it one feature, what does it cost. */
-const studies: readonly Study[] = [
+const kinds: readonly StudyKind[] = [
   {
     run: 'baseline',
     label: 'Does it part the pairs?',
     detail: 'The answer against its foils in both runs of every pair. Two forward passes a pair.',
     usual: true,
+    with: () => ({}),
   },
   {
-    run: 'patch-heads',
-    label: 'Which heads move it',
-    detail: "Each head's z from the corrupted run into the clean one. A forward pass for each head and pair.",
+    run: 'heads-map',
+    label: 'Heads map',
+    detail: 'Which heads carry it: length of the feature, direct contribution, difference in the pair, patched effect.',
     usual: true,
+    with: ({ observable }) => ({ observable }),
+  },
+  {
+    run: 'find-paths',
+    label: 'Find paths',
+    detail:
+      'Which chains of heads and MLPs carry the difference from token to logits. Hundreds of partial passes a pair.',
+    with: ({ observable }) => ({ observable, at: [differsRole, endRole] }),
   },
   {
     run: 'patch-residual',
     label: 'Where it travels',
     detail:
       'The residual stream of the corrupted run, layer by layer and token by token. A pass for each cell and pair.',
+    with: () => ({ corruption: 'corrupted' }),
+  },
+  {
+    run: 'feature',
+    label: 'Feature vectors',
+    detail: 'What three heads read along it, as vectors in a file, and how far norms turn them. A pass or two.',
+    with: (context) =>
+      context.heads.length === 0 ? null : { observables: [context.observable], paths: paths(context) },
+  },
+  {
+    run: 'couple-features',
+    label: 'Features and coupling',
+    detail:
+      'Do these heads read one feature, and observables of the settings the same? From weights; on a text if there is one.',
+    usual: true,
+    with: (context) => {
+      const { observable, others, corpus, heads } = context;
+      if (heads.length === 0) return null;
+      const features = { observables: [observable, ...others], paths: paths(context) };
+      return { features, ...(corpus !== null && { corpus }) };
+    },
+  },
+  {
+    run: 'top-tokens',
+    label: 'Top tokens',
+    detail: 'Where in a text beside this file the feature is highest, lowest and in between. A pass for each window.',
+    with: (context) => {
+      const own = feature(context);
+      return own === null || context.corpus === null ? null : { features: [own], corpus: context.corpus };
+    },
+  },
+  {
+    run: 'steer-feature',
+    label: 'Steer by the feature',
+    detail: 'The observable and the KL when multiples of the feature are added where the pairs differ.',
+    with: (context) => withFeature(context),
+  },
+  {
+    run: 'debias',
+    label: 'Debias',
+    detail:
+      'What removing the feature does to it, and what it costs another observable of the settings, which is to stay.',
+    with: (context) => {
+      const [kept] = context.others;
+      return kept === undefined ? null : withFeature(context, { protected: kept });
+    },
+  },
+  {
+    run: 'feature-baselines',
+    label: 'Baselines',
+    detail: 'The feature against regressions and mean difference on labelled prompts, by how many of them there are.',
+    with: (context) => (context.pairs < FEWEST_LEARNED ? null : withFeature(context)),
   },
 ];
 
-const isList = (schema: Readonly<Record<string, unknown>>) => schema.type === 'array';
-
-/** What a parameter is given by its name or form; undefined for one that a study knows nothing of. */
-function knownValue(name: string, schema: Readonly<Record<string, unknown>>, observable: string): unknown {
-  const items = schema.items as Readonly<Record<string, unknown>> | undefined;
-  if (schema.format === observableFormat) return name === 'observable' ? observable : undefined;
-  if (items?.format === observableFormat) return [observable];
-  if (name === 'corruption') return 'corrupted';
-  if (name === 'role' || name === 'at') return isList(schema) ? [differsRole] : differsRole;
-  return name === 'roles' && isList(schema) ? [differsRole, endRole] : undefined;
-}
-
-/** Parameters of a step on the pairs of a study; null where it needs one that a study knows nothing of. */
-function studyParameters(
-  study: Study,
-  { params }: StepVocabulary,
-  observable: string,
-): Readonly<Record<string, unknown>> | null {
-  const given = Object.entries(params.properties).flatMap(([name, schema]) => {
-    const own = study.with?.[name];
-    if (own !== undefined) return [[name, own] as const];
-    const needed = params.required?.includes(name) || name === 'observable' || name === 'observables';
-    const value = needed ? knownValue(name, schema, observable) : undefined;
-    return value === undefined ? [] : [[name, value] as const];
-  });
-  const filled = Object.fromEntries(given);
-  return (params.required ?? []).every((name) => name in filled) ? filled : null;
-}
-
-/** The studies whose analyses there are. */
-export function possibleStudies(kinds: readonly StepVocabulary[]): readonly Study[] {
-  return studies.filter((study) => {
-    const kind = kinds.find(({ name }) => name === study.run);
-    return kind !== undefined && studyParameters(study, kind, 'observable') !== null;
+/** The studies whose analyses there are, with the parameters they are given; none that its analysis would refuse. */
+export function possibleStudies(vocabulary: readonly StepVocabulary[], context: StudyContext): readonly Study[] {
+  return kinds.flatMap(({ with: make, ...study }): Study[] => {
+    const params = vocabulary.find(({ name }) => name === study.run)?.params;
+    const parameters = params && make(context);
+    if (!parameters) return [];
+    const known = Object.keys(parameters).every((name) => name in params.properties);
+    const whole = (params.required ?? []).every((name) => name in parameters);
+    return known && whole ? [{ ...study, parameters }] : [];
   });
 }
 
@@ -84,34 +161,40 @@ function yamlText(value: unknown): string {
     .join(', ')} }`;
 }
 
+/** Names in a step's parameters. */
+function namesIn(value: unknown): readonly string[] {
+  if (typeof value === 'string') return [value];
+  return typeof value === 'object' && value !== null ? Object.values(value).flatMap(namesIn) : [];
+}
+
 /** The experiment that asks the chosen studies of an observable. */
 export function studyExperiment(
   chosen: readonly Study[],
-  kinds: readonly StepVocabulary[],
   about: {
     readonly model: string;
     readonly data: string;
-    readonly observable: string;
-    readonly spec: Readonly<Record<string, number>>;
+    /** The observable first; others are written where a study names them. */
+    readonly observables: NamedSpecs;
     readonly from: string;
     /** Whether the observable compares tokens; else the answer's log-probability is the metric. */
     readonly compares: boolean;
   },
 ): string {
-  const { model, data, observable, spec, from, compares } = about;
-  const steps = chosen.flatMap((study) => {
-    const kind = kinds.find(({ name }) => name === study.run);
-    const parameters = kind && studyParameters(study, kind, observable);
-    if (!parameters) return [];
+  const { model, data, observables, from, compares } = about;
+  const steps = chosen.map(({ run, label, parameters }) => {
     const given = Object.keys(parameters).length === 0 ? '' : `\n    with: ${yamlText(parameters)}`;
-    return [`  # ${study.label}\n  - run: ${study.run}${given}\n`];
+    return `  # ${label}\n  - run: ${run}${given}\n`;
   });
-  const terms = Object.entries(spec).map(([text, weight]) => `${JSON.stringify(text)}: ${weight}`);
+  const named = new Set(chosen.flatMap(({ parameters }) => namesIn(parameters)));
+  const written = Object.entries(observables).flatMap(([name, spec], i) => {
+    const terms = Object.entries(spec).map(([text, weight]) => `${JSON.stringify(text)}: ${weight}`);
+    return i === 0 || named.has(name) ? [`  ${name}: { ${terms.join(', ')} }\n`] : [];
+  });
   return [
     `# Made from ${from} by Mechanist: Study Observable. Clean is the side that the observable calls positive.\n`,
     `model: ${plainText(model)}\ndata: ${plainText(data)}\n`,
     compares ? '' : 'metric: log-prob\n',
-    `observables:\n  ${observable}: { ${terms.join(', ')} }\n`,
+    `observables:\n${written.join('')}`,
     `steps:\n${steps.join('')}`,
   ].join('');
 }

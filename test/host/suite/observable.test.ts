@@ -21,6 +21,12 @@ import {
   until,
 } from './support.ts';
 
+/** Every analysis that a study offers. */
+const everyStudy = [
+  ...['baseline', 'heads-map', 'find-paths', 'patch-residual', 'feature', 'couple-features', 'top-tokens'],
+  ...['steer-feature', 'debias', 'feature-baselines'],
+];
+
 const settings = () => vscode.workspace.getConfiguration('mechanist');
 const name = async (value: object | undefined) =>
   await settings().update('observables', value, vscode.ConfigurationTarget.Global);
@@ -143,29 +149,41 @@ describe('observables of experiments', () => {
     await document.save();
   });
 
-  it('are studied from the pairs of a prompt file: data, experiment, results; nothing is overwritten', async () => {
-    const pairs = `${smallWorld}\ncorrupted: ["The farmer said that", "The maid said that"]`;
-    const document = await openFile('jobs.prompt', promptFile(pairs, 'The nurse said that', 'The doctor said that'));
+  it('are studied from the pairs of a prompt file: data, experiment, every result; nothing is overwritten', async () => {
+    await name({ object: { ' her': 1, ' him': -1 } });
+    writeFileSync(
+      join(folder, 'news.txt'),
+      'The nurse said that she was tired.\n\nThe farmer said that he was late.\n',
+    );
+    const partners = [
+      'The farmer said that',
+      'The doctor said that',
+      'The farmer told us that',
+      'The doctor told us that',
+    ];
+    const prompts = ['The nurse said that', 'The maid said that', 'The nurse told us that', 'The maid told us that'];
+    const pairs = `${smallWorld}\ncorrupted: ${JSON.stringify(partners)}`;
+    const document = await openFile('jobs.prompt', promptFile(pairs, ...prompts));
     await observableText(document);
-    const target: StudyTarget = { uri: document.uri.toString(), prompt: 0, analyses: ['baseline', 'patch-heads'] };
+    const target: StudyTarget = { uri: document.uri.toString(), prompt: 0, analyses: everyStudy };
     await vscode.commands.executeCommand('mechanist.studyObservable', target);
     const rows = readFileSync(join(folder, 'jobs.jsonl'), 'utf8').trim().split('\n').slice(1);
     assert.deepEqual(
       rows.map((row) => JSON.parse(row).roles),
-      [
-        { differs: 1, end: -1 },
-        { differs: 1, end: -1 },
-      ],
+      rows.map(() => ({ differs: 1, end: -1 })),
     );
-    const figures = JSON.parse(
-      readFileSync(join(folder, 'jobs.results/patch-heads.mechanist.json'), 'utf8'),
-    ) as FiguresDocument;
-    assert.ok(figures.complete);
-    assert.ok(vscode.window.activeTextEditor?.document.fileName.endsWith('jobs.experiment.yaml'));
+    for (const step of everyStudy) {
+      const result = join(folder, `jobs.results/${step}.mechanist.json`);
+      const figures = JSON.parse(readFileSync(result, 'utf8')) as FiguresDocument;
+      assert.ok(figures.complete, step);
+    }
+    assert.deepEqual(diagnostics(await vscode.workspace.openTextDocument(join(folder, 'jobs.experiment.yaml'))), []);
     const before = readFileSync(join(folder, 'jobs.experiment.yaml'), 'utf8');
     await vscode.commands.executeCommand('mechanist.studyObservable', { ...target, name: 'jobs' });
     assert.equal(readFileSync(join(folder, 'jobs.experiment.yaml'), 'utf8'), before);
-    await vscode.commands.executeCommand('mechanist.studyObservable', { ...target, name: 'again' });
+    const again = { ...target, name: 'again', analyses: ['baseline'] };
+    await vscode.commands.executeCommand('mechanist.studyObservable', again);
     assert.ok(existsSync(join(folder, 'again.results/baseline.mechanist.json')));
+    await name(undefined);
   });
 });

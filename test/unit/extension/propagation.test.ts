@@ -7,6 +7,7 @@ import { lensTexts } from '../../../src/extension/promptLanguage/lensTexts.ts';
 import { PromptSession } from '../../../src/extension/promptLanguage/promptSession.ts';
 import { propagationSentence, worstNorm } from '../../../src/extension/promptLanguage/propagationText.ts';
 import type { TraceRequest } from '../../../src/shared/engineProtocol.ts';
+import { MechanistError } from '../../../src/shared/errors.ts';
 import { signed } from '../../../src/shared/format.ts';
 import { palettes } from '../../../src/shared/palette.ts';
 import type { PropagationDetail } from '../../../src/shared/traceDocument.ts';
@@ -69,6 +70,16 @@ describe('observable propagation in a prompt file', () => {
     expect(problems).toEqual([['bad-path', 'error', 'L30.H1']]);
     expect(asked).toBeUndefined();
     expect((await sessionOf(`${propagation}node: "L29.H9"\n`)).problems).toEqual([['bad-path', 'error', 'L29.H9']]);
+  });
+
+  it('is blamed at its path for a token that the prompt does not have', async () => {
+    engine.failure = new MechanistError('bad-input', 'There is no token 9: the prompt has 3.');
+    const { problems } = await sessionOf(`${propagation}position: 2\nnode: L21.H4@9\n`);
+    expect(problems).toEqual([['bad-input', 'error', 'L21.H4@9']]);
+    engine.failure = new MechanistError('bad-input', 'Position 9 is outside of the prompt.');
+    expect((await sessionOf(`${propagation}position: 9\nnode: L21.H4\n`)).problems).toEqual([
+      ['bad-input', 'error', '9'],
+    ]);
   });
 
   it('is said in the row over the prompt: view, node and norms', async () => {

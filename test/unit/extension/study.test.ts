@@ -4,12 +4,24 @@ import type { ParamsSchema } from '../../../src/core/experiments/stepKind.ts';
 import { ExperimentParser } from '../../../src/core/tasks/experiment/experimentFile.ts';
 import { vocabularyOf } from '../../../src/core/tasks/experiment/experimentSchema.ts';
 import { loadTaskSet } from '../../../src/core/tasks/loadTaskSet.ts';
-import { type StudyPair, studyAnswer, studyDataset, unflipped } from '../../../src/extension/study/studyPairs.ts';
-import { possibleStudies, studyExperiment } from '../../../src/extension/study/studySteps.ts';
+import {
+  headsByDifference,
+  type StudyPair,
+  type StudyRun,
+  studyAnswer,
+  studyDataset,
+  unflipped,
+} from '../../../src/extension/study/studyPairs.ts';
+import { possibleStudies, type StudyContext, studyExperiment } from '../../../src/extension/study/studySteps.ts';
 import { listTokenizer } from '../../support/listTokenizer.ts';
 
 const tokenizer = listTokenizer(['The', ' nurse', ' king', ' said', ' old', ' she', ' he']);
-const run = (text: string, value: number) => ({ text, tokens: tokenizer.encode(text), value });
+/** One layer of two heads; the second brings three times as much. */
+function run(text: string, value: number): StudyRun {
+  const tokens = tokenizer.encode(text);
+  const data = new Float32Array([0.1, 0.3].flatMap((share) => tokens.map(() => share * value)));
+  return { text, tokens, value, bySource: { dims: [1, 2, tokens.length], data } };
+}
 const spec = { ' she': 1, ' he': -1 };
 const pairs: StudyPair[] = [
   { prompt: 1, clean: run('The nurse said', 2), corrupted: run('The king said', -1) },
@@ -67,33 +79,59 @@ describe('the dataset of a study', () => {
   });
 });
 
+describe('the heads of a study', () => {
+  it('are those that bring most from the differing token, by sign of neither', () => {
+    expect(headsByDifference(pairs)).toEqual(['L0.H1', 'L0.H0']);
+    const minus = pairs.map((pair) => {
+      const data = pair.clean.bySource.data.map((value, i) => (i < pair.clean.tokens.length ? -9 * value : value));
+      return { ...pair, clean: { ...pair.clean, bySource: { ...pair.clean.bySource, data } } };
+    });
+    expect(headsByDifference(minus)[0]).toBe('L0.H0');
+  });
+});
+
 describe('the experiment of a study', () => {
-  const experiment = (compares = true) =>
-    studyExperiment(possibleStudies(kinds), kinds, {
-      ...{ model: 'smollm2-135m', data: 'my pairs.jsonl', observable: 'gender', spec },
-      ...{ from: 'pronouns.prompt', compares },
+  const observables = { gender: spec, party: { ' Democrat': 1, ' Republican': -1 }, unused: { ' x': 1 } };
+  const whole: StudyContext = {
+    ...{ observable: 'gender', others: ['party'], heads: ['L1.H0', 'L0.H2', 'L2.H1', 'L3.H3'], corpus: 'news.txt' },
+    pairs: 8,
+  };
+  const experiment = (context = whole, compares = true) =>
+    studyExperiment(possibleStudies(kinds, context), {
+      ...{ model: 'smollm2-135m', data: 'my pairs.jsonl', observables, from: 'pronouns.prompt', compares },
     });
 
-  it('is without a mistake for every analysis that is offered', () => {
+  it('is without a mistake for every analysis that there is to offer', () => {
     const file = new ExperimentParser(kinds).parse(experiment());
     expect(file.problems).toEqual([]);
     expect(file.data?.value.file).toBe('my pairs.jsonl');
-    expect(file.observables[0]).toMatchObject({ name: 'gender', spec });
-    expect(file.steps.map((step) => step.run)).toEqual(possibleStudies(kinds).map((study) => study.run));
-    expect(file.steps.length).toBeGreaterThan(2);
+    expect(file.observables.map(({ name }) => name)).toEqual(['gender', 'party']);
+    expect(file.steps.map((step) => step.run)).toEqual([
+      ...['baseline', 'heads-map', 'find-paths', 'patch-residual', 'feature', 'couple-features'],
+      ...['top-tokens', 'steer-feature', 'debias', 'feature-baselines'],
+    ]);
+    expect(file.steps.find(({ run: name }) => name === 'couple-features')?.params.features).toEqual({
+      observables: ['gender', 'party'],
+      paths: ['L1.H0@differs', 'L0.H2@differs', 'L2.H1@differs'],
+    });
   });
 
   it('scores a lone token by its log-probability', () => {
-    expect(new ExperimentParser(kinds).parse(experiment(false)).metric).toEqual({ kind: 'log-prob' });
+    expect(new ExperimentParser(kinds).parse(experiment(whole, false)).metric).toEqual({ kind: 'log-prob' });
   });
 
-  it('offers no analysis that is not there, or needs what a study cannot give', () => {
-    expect(possibleStudies([])).toEqual([]);
+  it('offers no analysis that is not there, or needs what is not there', () => {
+    expect(possibleStudies([], whole)).toEqual([]);
+    const offered = (change: Partial<StudyContext>) =>
+      possibleStudies(kinds, { ...whole, ...change }).map((study) => study.run);
+    expect(offered({ corpus: null })).not.toContain('top-tokens');
+    expect(offered({ others: [] })).not.toContain('debias');
+    expect(offered({ pairs: 3 })).not.toContain('feature-baselines');
+    expect(offered({ heads: [] })).toEqual(['baseline', 'heads-map', 'find-paths', 'patch-residual']);
     const params: ParamsSchema = {
       ...{ type: 'object', description: '', additionalProperties: false },
       ...{ properties: { file: { type: 'string' } }, required: ['file'] },
     };
-    const needy = { name: 'baseline', params };
-    expect(possibleStudies([needy])).toEqual([]);
+    expect(possibleStudies([{ name: 'baseline', params }], whole)).toEqual([]);
   });
 });
