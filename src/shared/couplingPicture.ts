@@ -89,8 +89,12 @@ export type CouplingRequest =
 const marked = 0.2;
 
 /** True where C and C_S differ by more than 20 % of the larger one: there isotropic inputs are a poor guess. */
+export function couplingsDiffer(c: number, cs: number): boolean {
+  return Math.abs(c - cs) > marked * Math.max(Math.abs(c), Math.abs(cs));
+}
+
+/** `couplingsDiffer` of a pair in a picture; false for the diagonal, and where C_S was not measured. */
 export function differsOnCorpus({ values }: Pick<CouplingPicture, 'values'>, row: number, column: number): boolean {
   const [c, cs] = [values.C[row]?.[column] ?? null, values.CS[row]?.[column] ?? null];
-  if (row === column || c === null || cs === null) return false;
-  return Math.abs(c - cs) > marked * Math.max(Math.abs(c), Math.abs(cs));
+  return row !== column && c !== null && cs !== null && couplingsDiffer(c, cs);
 }

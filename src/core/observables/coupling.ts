@@ -1,3 +1,4 @@
+import { couplingsDiffer } from '../../shared/couplingPicture.ts';
 import { MechanistError } from '../../shared/errors.ts';
 import { dotAt } from '../analyses/analysisContext.ts';
 import type { CoMoments } from './coMoments.ts';
@@ -80,13 +81,6 @@ export interface CouplingEntry {
   readonly flagged: boolean;
 }
 
-/** Share of the larger by which C and C_S may differ. */
-const TOLERANCE = 0.2;
-
-export function differ(coupled: number, covariance: number): boolean {
-  return Math.abs(coupled - covariance) > TOLERANCE * Math.max(Math.abs(coupled), Math.abs(covariance));
-}
-
 /** A least-squares line through points, from their moments. */
 export interface FittedLine {
   readonly slope: number;
@@ -142,7 +136,7 @@ export function couplingEntries(
         slopeError: line?.slopeError ?? null,
         rSquared: line?.rSquared ?? null,
         n: moments?.own.count ?? 0,
-        flagged: covariance !== null && differ(coupled, covariance),
+        flagged: covariance !== null && couplingsDiffer(coupled, covariance),
       };
     }),
   );

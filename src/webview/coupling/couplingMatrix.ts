@@ -60,7 +60,7 @@ export function couplingMatrix(picture: CouplingPicture, { measure, grouping, wi
   const groups = new Set(names.map(([group]) => group)).size;
   const head = Math.min(110, longestOwn);
   const room = width - labelWidth - tiltedOverhang(head) - groupGap * (groups - 1) - 8;
-  const cell = Math.floor(Math.min(44, Math.max(24, room / Math.max(1, order.length))));
+  const cell = Math.floor(Math.min(order.length > 8 ? 44 : 60, Math.max(24, room / Math.max(1, order.length))));
   const gapBefore = (i: number): boolean => i > 0 && names[i][0] !== names[i - 1][0];
   const firstOf = (i: number): boolean => i === 0 || gapBefore(i);
   const rowGap = (i: number): number => (narrow ? (firstOf(i) ? 20 : 0) : gapBefore(i) ? groupGap : 0);
@@ -78,7 +78,7 @@ export function couplingMatrix(picture: CouplingPicture, { measure, grouping, wi
       ...{ id: `r${row}`, label: names[r][1], group: names[r][0], gap: rowGap(r) },
       cells: order.map((column) => cellOf(picture, { row, column }, measure)),
     })),
-    rowHeight: Math.max(24, Math.min(31, Math.round(cell * 0.72))),
+    rowHeight: Math.max(24, Math.min(40, Math.round(cell * 0.7))),
     headHeight: tiltedHeight(head),
     labelWidth,
     groupWidth,

@@ -175,7 +175,7 @@ export function couplingScatter(
   const { corpus, features } = picture;
   if (corpus === null || corpus.sample.values.length === 0) return null;
   const points = corpus.sample.values.map((scores): Point => [scores[pair.row], scores[pair.column]]);
-  const plot: Plot = { left, right: width - 12, top: 6, bottom: 6 + plotHeight };
+  const plot: Plot = { left, right: width - 18, top: 6, bottom: 6 + plotHeight };
   const scale = (axis: 0 | 1, start: number, end: number, wanted: number) =>
     linearScale(
       points.map((point) => point[axis]),

@@ -21,6 +21,9 @@ interface Angle {
   readonly rho: number | null;
 }
 
+/** Rounded to nothing it is said to be small. */
+const rhoText = (rho: number): string => (Math.abs(rho) < 0.001 ? '|ρ| < .001' : `ρ = ${share(rho)}`);
+
 /** True for the observable's own, read out at first. */
 const isOwn = ({ id }: Angle): boolean => id === 'boundary' || id === 'prompt';
 
@@ -28,7 +31,7 @@ function anglesOf({ expected, bound, boundary, prompt }: NormCard): Angle[] {
   const at = (id: Angle['id'], line: number, value: number | undefined, words: string, rho: number | null = null) =>
     value === undefined || !Number.isFinite(value)
       ? []
-      : [{ id, line, value, rho, label: `${words} ${degrees(value)}${rho === null ? '' : `, ρ = ${share(rho)}`}` }];
+      : [{ id, line, value, rho, label: `${words} ${degrees(value)}${rho === null ? '' : `, ${rhoText(rho)}`}` }];
   return [
     ...at('expected', 0, expected, 'expected'),
     ...at('bound', 1, bound ?? undefined, 'theorem bound'),

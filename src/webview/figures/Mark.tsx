@@ -80,8 +80,8 @@ function fillOf({ theme, model, cell }: MarkProps): string {
   return paint(theme.palette, cell.value, model.max);
 }
 
-/** A triangle in the upper right corner of a cell: `M` its corner. */
-export const cornerPath = (right: number, top: number, size = 8): string =>
+/** A triangle in the upper right corner of a cell. */
+export const cornerPath = (right: number, top: number, size: number): string =>
   `M${right} ${top}v${size}l${-size} ${-size}z`;
 
 /** Fill of one matrix cell; hatched where there is no number. */
@@ -105,7 +105,10 @@ export function CellFill(props: MarkProps): VNode {
         />
       )}
       {cell.flagged && (
-        <path d={cornerPath(box.x + Math.max(1, box.width - 1), box.y)} fill={textOn(theme.palette, fillOf(props))} />
+        <path
+          d={cornerPath(box.x + Math.max(1, box.width - 1), box.y, Math.min(8, Math.round(box.width / 5)))}
+          fill={textOn(theme.palette, fillOf(props))}
+        />
       )}
       {cell.dotted && (
         <circle

@@ -5,10 +5,10 @@ import {
   cosine,
   coupling,
   couplingEntries,
-  differ,
   dot,
   fittedLine,
 } from '../../../src/core/observables/coupling.ts';
+import { couplingsDiffer } from '../../../src/shared/couplingPicture.ts';
 import { mean, type Random, seededRandom, standardDeviation, standardError } from '../../../src/shared/statistics.ts';
 
 const D = 64;
@@ -95,14 +95,18 @@ describe('identities of coupling coefficients', () => {
     expect(entry).toMatchObject({
       coupling: coupling(first, second),
       n: 500,
-      flagged: differ(entry.coupling, expected),
+      flagged: couplingsDiffer(entry.coupling, expected),
     });
   });
 
   it('flags a pair whose C and C_S are more than a fifth apart', () => {
-    expect([differ(1, 0.81), differ(1, 0.79), differ(0.79, 1), differ(-1, 1), differ(0, 0)]).toEqual([
-      ...[false, true, true, true, false],
-    ]);
+    expect([
+      couplingsDiffer(1, 0.81),
+      couplingsDiffer(1, 0.79),
+      couplingsDiffer(0.79, 1),
+      couplingsDiffer(-1, 1),
+      couplingsDiffer(0, 0),
+    ]).toEqual([...[false, true, true, true, false]]);
   });
 });
 
