@@ -14,20 +14,31 @@ export interface TokenTails {
   readonly low: readonly TokenHit[];
 }
 
-/** The first `size` of hits in the order of a sign; a token in the same context counts once. */
-function firstOf(hits: readonly TokenHit[], size: number, sign: 1 | -1): TokenHit[] {
+/** How many tokens an end has, and how often one of them may be there. */
+export interface TailSize {
+  readonly size: number;
+  readonly perToken: number;
+}
+
+/** The first of hits in the order of a sign; a token in the same context counts once, and no token more than `perToken` times. */
+function firstOf(hits: readonly TokenHit[], { size, perToken }: TailSize, sign: 1 | -1): TokenHit[] {
   const seen = new Set<string>();
-  return [...hits]
-    .sort((a, b) => sign * (b.score - a.score))
-    .filter(({ ids, at }) => {
-      const key = `${at}:${ids.join()}`;
-      return !seen.has(key) && seen.add(key) !== undefined;
-    })
-    .slice(0, size);
+  const counts = new Map<number, number>();
+  const first: TokenHit[] = [];
+  for (const hit of [...hits].sort((a, b) => sign * (b.score - a.score))) {
+    const { ids, at } = hit;
+    const key = `${at}:${ids.join()}`;
+    const count = counts.get(ids[at]) ?? 0;
+    if (count >= perToken || seen.has(key)) continue;
+    seen.add(key);
+    counts.set(ids[at], count + 1);
+    if (first.push(hit) === size) break;
+  }
+  return first;
 }
 
 /** The ends of several streams together. */
-export function joinTails(tails: readonly TokenTails[], size: number): TokenTails {
+export function joinTails(tails: readonly TokenTails[], size: TailSize): TokenTails {
   return {
     high: firstOf(
       tails.flatMap(({ high }) => high),
@@ -48,19 +59,19 @@ class Tail {
   private limit = Number.NEGATIVE_INFINITY;
 
   constructor(
-    private readonly size: number,
+    private readonly size: TailSize,
     private readonly sign: 1 | -1,
   ) {}
 
   offer(score: number, token: () => TokenInContext): void {
     if (this.sign * score <= this.limit) return;
     this.kept.push({ score, ...token() });
-    if (this.kept.length >= 4 * this.size) this.shrink();
+    if (this.kept.length >= 4 * this.size.size) this.shrink();
   }
 
   private shrink(): void {
     this.kept = firstOf(this.kept, this.size, this.sign);
-    if (this.kept.length === this.size) this.limit = this.sign * this.kept[this.size - 1].score;
+    if (this.kept.length === this.size.size) this.limit = this.sign * this.kept[this.size.size - 1].score;
   }
 
   get hits(): readonly TokenHit[] {
@@ -72,8 +83,7 @@ class Tail {
 export class TailsOfFeatures {
   private readonly ends: readonly { readonly high: Tail; readonly low: Tail }[];
 
-  /** @param size tokens at each end */
-  constructor(features: number, size: number) {
+  constructor(features: number, size: TailSize) {
     this.ends = Array.from({ length: features }, () => ({ high: new Tail(size, 1), low: new Tail(size, -1) }));
   }
 

@@ -118,6 +118,9 @@ function HeadCell({ column, sort, onSort }: { column: TableColumn } & Pick<DataT
   );
 }
 
+/** Longer texts, as sentences and contexts of tokens, are broken into lines. In characters. */
+export const LONG_TEXT = 48;
+
 /** A real table: header cells sort by mouse and keyboard, the sum stands under a rule. */
 export function DataTable(props: DataTableProps): VNode {
   const { theme, table, sort, onSort, selected, onSelect } = props;
@@ -135,7 +138,8 @@ export function DataTable(props: DataTableProps): VNode {
   };
   const cells = (row: readonly TableValue[]): VNode[] =>
     table.columns.map((column, c) => {
-      const name = `m-${column.kind} m-drop-${column.drop ?? 0}`;
+      const long = typeof row[c] === 'string' && row[c].length > LONG_TEXT ? ' m-long' : '';
+      const name = `m-${column.kind} m-drop-${column.drop ?? 0}${long}`;
       return c === 0 ? (
         <th key={column.id} scope="row" class={name}>
           {body(column, row[c])}

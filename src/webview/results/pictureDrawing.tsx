@@ -5,6 +5,7 @@ import { curveDrawing } from '../charts/curve.tsx';
 import { histogramDrawing } from '../charts/histogram.tsx';
 import { scatterDrawing } from '../charts/scatter.tsx';
 import { graphDrawing, isWideGraph } from '../circuit/graphDrawing.tsx';
+import { LONG_TEXT } from '../figures/DataTable.tsx';
 import type { Theme } from '../figures/theme.ts';
 
 /** Pictures that are charts. */
@@ -64,7 +65,8 @@ export function isWide(picture: Picture): boolean {
   if (picture.type === 'curve') return picture.x.labels.length > 24;
   if (picture.type === 'tree') return true;
   if (picture.type === 'graph') return isWideGraph(picture);
-  return picture.type === 'table' && picture.columns.length > 5;
+  const long = (value: unknown) => typeof value === 'string' && value.length > LONG_TEXT;
+  return picture.type === 'table' && (picture.columns.length > 5 || picture.rows.some((row) => row.some(long)));
 }
 
 /** Columns of a page of pictures, and the width of a picture in it. */

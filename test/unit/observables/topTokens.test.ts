@@ -25,9 +25,10 @@ describe('samples and ends of a stream', () => {
   };
 
   it('are those of the whole, however it is cut; a token in one context counts once', () => {
+    const size = { size: 12, perToken: 3 };
     const cuts = [windows.slice(0, 7), windows.slice(7, 30), windows.slice(30)];
     const gather = (some: typeof windows): readonly TokenTails[] => {
-      const own = new TailsOfFeatures(2, 12);
+      const own = new TailsOfFeatures(2, size);
       own.add(scored([...some, ...some.slice(0, 1)]));
       return own.tails;
     };
@@ -36,12 +37,14 @@ describe('samples and ends of a stream', () => {
     for (const feature of [0, 1]) {
       const joined = joinTails(
         parts.map((part) => part[feature]),
-        12,
+        size,
       );
       expect(joined.high.map(({ score }) => score)).toEqual(whole[feature].high.map(({ score }) => score));
       expect(joined.low.map(({ score }) => score)).toEqual(whole[feature].low.map(({ score }) => score));
       const keys = joined.high.map(({ ids, at }) => `${ids} ${at}`);
       expect(new Set(keys).size).toBe(12);
+      const own = joined.high.map(({ ids, at }) => ids[at]);
+      expect(Math.max(...own.map((id) => own.filter((other) => other === id).length))).toBe(3);
       for (const { ids, at, score } of joined.high)
         expect(score).toBe(feature === 0 ? ids[at] + ids[at] / 7 : -(ids[at] ** 2));
     }

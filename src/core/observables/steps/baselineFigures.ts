@@ -31,7 +31,7 @@ export interface BaselineCell {
   readonly forwardPasses: number;
 }
 
-const FEATURE = 'observable propagation';
+const FEATURE = 'the feature';
 const RESAMPLES = 2000;
 
 /** A number of the feature with the interval that drawing the held-out prompts anew gives. */

@@ -120,6 +120,17 @@ function valuesOf(base: SteeringBase, steered: readonly Steered[]): Record<strin
   return values;
 }
 
+/** What the largest factor does to the corrupted prompts, beside what the path alone would. */
+function finding(steered: readonly Steered[], values: Readonly<Record<string, number>>, label: string): string | null {
+  const last = steered.findLast(({ cell }) => cell !== undefined);
+  if (last === undefined) return null;
+  const [before, after, path] = ['0.corrupted', `${last.factor}.corrupted`, `${last.factor}.corrupted.path`].map(
+    (name) => values[name],
+  );
+  const alone = path === undefined ? '' : `; along the path alone it would be ${signed(path)}`;
+  return `Adding the feature times ${signed(last.factor)} takes ${label} of corrupted prompts from ${signed(before)} to ${signed(after)}${alone}`;
+}
+
 /** Puts the factors together; what is missing is left out. */
 export function assembleSteering(
   context: StepContext,
@@ -129,12 +140,14 @@ export function assembleSteering(
 ): StepResult {
   const result = { title: `Steering ${labels[0]} along its feature`, ablation: 'a direction added' };
   if (base === undefined) return { ...result, subtitle: 'not run yet', pictures: [], values: {}, warnings: [] };
+  const values = valuesOf(base, steered);
   const apart = base.slopes.filter((slope) => slope === null).length;
   return {
     ...result,
+    title: finding(steered, values, labels[0]) ?? result.title,
     subtitle: `${base.name} · added at ${base.role} · ${base.slopes.length / 2} pairs of ${context.task.name}`,
     pictures: [curve(context, base, steered, labels[0], UNITS[unit]), table(base, steered, labels)],
-    values: valuesOf(base, steered),
+    values,
     warnings: [
       ...base.warnings,
       ...(apart === 0

@@ -16,19 +16,21 @@ import {
   type TokenInContext,
   TokenSample,
 } from '../tokenSample.ts';
-import { joinTails, TailsOfFeatures, type TokenHit, type TokenTails } from '../tokenTails.ts';
+import { joinTails, type TailSize, TailsOfFeatures, type TokenHit, type TokenTails } from '../tokenTails.ts';
 import { type CorpusParams, corpusOf, corpusSchemas, extentWarnings, extentWords } from './corpusParams.ts';
 import { acrossPrompts, featureKey, featureSchemas } from './featureParams.ts';
 
 interface TopTokensParams extends CorpusParams, FeatureRow {
   readonly features: readonly FeatureSpec[];
   readonly top?: number;
+  readonly perToken?: number;
   readonly middle?: number;
 }
 
 /** Tokens whose scores the histogram shows. */
 const SAMPLE = 1000;
 const DEFAULT_TOP = 30;
+const DEFAULT_PER_TOKEN = 3;
 const DEFAULT_MIDDLE = 10;
 
 interface Part extends CorpusExtent {
@@ -39,6 +41,10 @@ interface Part extends CorpusExtent {
   readonly forwardPasses: number;
 }
 
+function sizeOf({ top = DEFAULT_TOP, perToken = DEFAULT_PER_TOKEN }: TopTokensParams): TailSize {
+  return { size: top, perToken };
+}
+
 async function run(context: StepContext, params: TopTokensParams, cell: StepCell): Promise<CellResult> {
   const { corpus, shares } = corpusOf(context, params);
   const share = shares[Number(cell.id.slice(PART.length))];
@@ -46,7 +52,7 @@ async function run(context: StepContext, params: TopTokensParams, cell: StepCell
   const made = await featuresOfRow(context, params.features.map(acrossPrompts), params);
   const scorer = new FeatureScorer(context.runner, made);
   const moments = new CoMoments(made.length, 0);
-  const tails = new TailsOfFeatures(made.length, params.top ?? DEFAULT_TOP);
+  const tails = new TailsOfFeatures(made.length, sizeOf(params));
   const sample = new TokenSample(SAMPLE, randomOfShare(context.seed, share.index));
   const extent = await scoreShare(context, corpus, share, scorer, (scored) => {
     moments.add(scored.own, [], scored.rows);
@@ -87,7 +93,7 @@ function tableOf(
     ]);
   return {
     ...{ type: 'table', id: `tokens ${index + 1}`, title: `Where ${feature.name} is highest and lowest` },
-    subtitle: `score of each token at ${feature.hook}; ${CONTEXT} tokens on either side, a context once; middle: at random between the quartiles`,
+    subtitle: `score of each token at ${feature.hook}; ${CONTEXT} tokens on either side, no token more than a few times; middle: at random between the quartiles`,
     columns: [{ name: 'place' }, { name: 'score', unit: 'logits' }, { name: 'token' }, { name: 'context' }],
     rows: [...rowsOf('highest', tails.high), ...rowsOf('middle', middle), ...rowsOf('lowest', tails.low)],
   };
@@ -117,23 +123,18 @@ function join(parts: readonly Part[]): Joined {
 }
 
 /** What is shown and named of one feature. */
-function ofFeature(
-  context: StepContext,
-  { top = DEFAULT_TOP, middle = DEFAULT_MIDDLE, features }: TopTokensParams,
-  { moments, sample, parts }: Joined,
-  index: number,
-) {
+function ofFeature(context: StepContext, params: TopTokensParams, { moments, sample, parts }: Joined, index: number) {
   const feature = parts[0].features[index];
   const tails = joinTails(
     parts.map((part) => part.tails[index]),
-    top,
+    sizeOf(params),
   );
   const scores = sample.map((token) => token.scores[index]);
   const sorted = Float64Array.from(scores).sort();
   const [low, high] = [0.25, 0.75].map((q) => quantileOfSorted(sorted, q));
   const between = sample
     .filter((_, i) => scores[i] >= low && scores[i] <= high)
-    .slice(0, middle)
+    .slice(0, params.middle ?? DEFAULT_MIDDLE)
     .map(({ ids, at, scores: all }) => ({ ids, at, score: all[index] }));
   const mean = moments.meanOfRow(index);
   const sd = Math.sqrt(moments.squaresOfRow(index) / Math.max(1, moments.count - 1));
@@ -149,7 +150,7 @@ function ofFeature(
     ],
     unit: 'logits',
   };
-  const key = featureKey(features[index]);
+  const key = featureKey(params.features[index]);
   const values: Record<string, number> = { [`${key}.mean`]: mean, [`${key}.sd`]: sd };
   if (tails.high.length > 0) values[`${key}.highest`] = tails.high[0].score;
   if (tails.low.length > 0) values[`${key}.lowest`] = tails.low[0].score;
@@ -198,6 +199,10 @@ export const topTokens: StepKind<TopTokensParams> = {
       features: featureSchemas.features,
       ...corpusSchemas,
       top: { type: 'integer', minimum: 1, maximum: 200, default: DEFAULT_TOP, description: 'Tokens at each end.' },
+      perToken: {
+        ...{ type: 'integer', minimum: 1, maximum: 200, default: DEFAULT_PER_TOKEN },
+        description: 'How often the same token may be at an end, each time in another context.',
+      },
       middle: {
         ...{ type: 'integer', minimum: 0, maximum: 200, default: DEFAULT_MIDDLE },
         description: 'Tokens at random from between the quartiles.',
