@@ -32,6 +32,8 @@ export interface MatrixPicture extends FigureBase {
   readonly unit: string;
   /** `diverging`: signed, symmetric about 0. `sequential`: unsigned, as attention. */
   readonly scale: 'diverging' | 'sequential';
+  /** A map of heads that one can go down from: the path so far, and tokens that a head may read. */
+  readonly descend?: { readonly under: string | null; readonly tokens: readonly string[] };
 }
 
 /** Groups of bars on one axis with a zero. */

@@ -19,6 +19,8 @@ export type FromFiguresPanel =
   | { readonly type: 'copy'; readonly text: string }
   /** A change of the experiment that made the result, and a run of it. */
   | { readonly type: 'coupling'; readonly request: CouplingRequest }
+  /** One more step of the experiment: the map of heads under a path. */
+  | { readonly type: 'descend'; readonly under: string }
   /** The host asks where to save. `data` is text, or PNG bytes. */
   | {
       readonly type: 'export';

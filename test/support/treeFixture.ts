@@ -43,6 +43,7 @@ function headMap(id: string, title: string, unit: string): MatrixPicture {
     columns: { name: 'head', labels: Array.from({ length: 9 }, (_, head) => `H${head}`) },
     values: sequential ? values.map((row) => row.map((value) => Math.min(1, Math.abs(value) / 8))) : values,
     scale: sequential ? 'sequential' : 'diverging',
+    ...(id === 'patched' && { descend: { under: null, tokens: ['name', 'END'] } }),
   };
 }
 

@@ -26,7 +26,7 @@ const notFound = (what: string): MechanistError =>
   new MechanistError('bad-input', `The experiment that made this result is not found: ${what}`);
 
 /** The experiment beside the folder of a result. @throws MechanistError `bad-input` where there is none */
-async function placeOf(result: vscode.Uri, documents: ExperimentDocuments): Promise<Place> {
+export async function placeOf(result: vscode.Uri, documents: ExperimentDocuments): Promise<Place> {
   const folder = dirname(result.path);
   const names = experimentNames(basename(folder));
   const step = stepOfResult(basename(result.path));
@@ -47,7 +47,7 @@ async function placeOf(result: vscode.Uri, documents: ExperimentDocuments): Prom
 }
 
 /** Makes one change of a file and saves it: it can be undone there. */
-async function change({ document }: Place, edit: TextEdit | null): Promise<void> {
+export async function change({ document }: Place, edit: TextEdit | null): Promise<void> {
   if (edit === null) {
     const message = `${basename(document.uri.path)} could not be changed: its steps are not a list that can be read. Put right what is underlined.`;
     throw new MechanistError('bad-input', message);
@@ -62,7 +62,12 @@ async function change({ document }: Place, edit: TextEdit | null): Promise<void>
 const set = (place: Place, key: string, value: string): Promise<void> =>
   change(place, setStepParameter(place.document.getText(), place.step, key, value));
 
-async function run({ document }: Place, step: string, action: ExperimentTarget['action'] = 'run'): Promise<void> {
+/** Runs a step, or opens its result. */
+export async function run(
+  { document }: Place,
+  step: string,
+  action: ExperimentTarget['action'] = 'run',
+): Promise<void> {
   const target: ExperimentTarget = { uri: document.uri.toString(), step, action };
   await vscode.commands.executeCommand('mechanist.runExperiment', target);
 }

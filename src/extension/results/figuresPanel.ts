@@ -6,6 +6,7 @@ import type { Messages } from '../runWithProgress.ts';
 import { panelHtml, panelRoots } from '../trace/panelHtml.ts';
 import { saveExport } from '../trace/saveExport.ts';
 import { answerCoupling } from './couplingRequests.ts';
+import { descend } from './descendRequest.ts';
 
 export interface FiguresContext {
   readonly extensionUri: vscode.Uri;
@@ -83,6 +84,10 @@ export class FiguresPanel {
         break;
       case 'export':
         await saveExport(message, this.#uri);
+        break;
+      case 'descend':
+        if (this.#state.document?.kind !== 'figures') break;
+        await descend(this.#uri, this.#state.document, message.under, this.#context.experiments);
         break;
       case 'coupling':
         await this.#answer(message.request);

@@ -45,6 +45,7 @@ export function App({ host, theme, width }: AppProps): VNode {
         );
     },
     request: (request) => host.postMessage({ type: 'coupling', request }),
+    descend: (under) => host.postMessage({ type: 'descend', under }),
     tell: (type) => host.postMessage({ type }),
   };
   return <FiguresPanel state={state} view={view} theme={theme} width={width} actions={actions} problem={problem} />;

@@ -5,6 +5,7 @@ import { beyondScale } from '../../shared/scale.ts';
 import type { TreePicture } from '../../shared/treePicture.ts';
 import type { BarColors } from '../charts/bars.tsx';
 import { ChartFigure } from '../charts/ChartFigure.tsx';
+import { LinkButton } from '../figures/Button.tsx';
 import { DataTable, type TableModel, type TableSort } from '../figures/DataTable.tsx';
 import { DivergingKey } from '../figures/DivergingKey.tsx';
 import { MatrixFigure } from '../figures/MatrixFigure.tsx';
@@ -13,7 +14,7 @@ import type { Theme } from '../figures/theme.ts';
 import { TreeFigure } from '../tree/TreeFigure.tsx';
 import type { FiguresView } from './figuresView.ts';
 import { type ChartPicture, chartDrawing, isEmpty, markNouns } from './pictureDrawing.tsx';
-import { pictureMatrix, scaleOf, sizeMatrix } from './pictureMatrix.ts';
+import { descents, pictureMatrix, scaleOf, sizeMatrix } from './pictureMatrix.ts';
 import { pictureTable } from './pictureTables.ts';
 
 /** What a person can do with a picture. */
@@ -22,6 +23,8 @@ export interface PictureActions {
   readonly copy: (text: string) => void;
   readonly table: () => void;
   readonly sort: (table: string, sort: TableSort) => void;
+  /** Absent where there is no experiment to change. */
+  readonly descend?: (under: string) => void;
 }
 
 export interface PictureProps {
@@ -54,6 +57,25 @@ function largestCell(model: MatrixModel): string | null {
   return cell && cell.value !== null ? cell.id : null;
 }
 
+/** Where one goes down to from the selected head: each token that it may read. */
+function Descend(props: {
+  readonly picture: MatrixPicture;
+  readonly selected: string | null;
+  readonly onDescend: PictureActions['descend'];
+}): VNode | null {
+  const { picture, selected, onDescend } = props;
+  const paths = descents(picture, selected);
+  if (onDescend === undefined || paths.length === 0) return null;
+  return (
+    <span class="m-descend">
+      {' Go down: '}
+      {paths.map((path) => (
+        <LinkButton key={path} label={path} onClick={() => onDescend(path)} />
+      ))}
+    </span>
+  );
+}
+
 function MatrixView({ theme, document, picture, view, width, actions, compact = false }: Of<MatrixPicture>): VNode {
   const size = useMemo(
     () => sizeMatrix(picture, width, compact && picture.columns.labels.length > 8),
@@ -63,11 +85,12 @@ function MatrixView({ theme, document, picture, view, width, actions, compact = 
   const model = useMemo(() => pictureMatrix(picture, size, max), [picture, size, max]);
   const values = picture.values.flat().filter((value): value is number => value !== null);
   const { rows, columns } = picture;
+  const selected = view.selected[picture.id] ?? largestCell(model);
   return (
     <MatrixFigure
       theme={theme}
       model={model}
-      marks={{ selected: view.selected[picture.id] ?? largestCell(model) }}
+      marks={{ selected }}
       numbers={view.numbers ?? size.cellWidth >= 36}
       heading={
         <>
@@ -81,9 +104,14 @@ function MatrixView({ theme, document, picture, view, width, actions, compact = 
           />
         </>
       }
-      caption={[rows.name && `${rows.name} ${rows.name === 'layer' ? '↑' : '↓'}`, columns.name && `${columns.name} →`]
-        .filter(Boolean)
-        .join(' · ')}
+      caption={
+        <>
+          {[rows.name && `${rows.name} ${rows.name === 'layer' ? '↑' : '↓'}`, columns.name && `${columns.name} →`]
+            .filter(Boolean)
+            .join(' · ')}
+          <Descend picture={picture} selected={selected} onDescend={actions.descend} />
+        </>
+      }
       onSelect={(cell) => actions.select(picture.id, cell.id)}
       onCopy={actions.copy}
       onTable={actions.table}

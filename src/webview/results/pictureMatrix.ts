@@ -110,3 +110,15 @@ export function brokenCell(document: Pick<FiguresDocument, 'pictures'>): string 
   }
   return null;
 }
+
+/**
+ * Paths that go one node down from a selected head: with each token that it may read, and with the token left to each prompt. None
+ * from the lowest layer, under which there is no head.
+ */
+export function descents({ rows, columns, descend }: MatrixPicture, selected: string | null): readonly string[] {
+  const [, row, column] = /^(\d+)\.(\d+)$/.exec(selected ?? '') ?? [];
+  if (descend === undefined || row === undefined || Number(row) === 0) return [];
+  const head = `${rows.labels[Number(row)]}.${columns.labels[Number(column)]}`;
+  const path = descend.under === null ? head : `${descend.under} <= ${head}`;
+  return [...descend.tokens.map((token) => `${path}@${token}`), path];
+}

@@ -125,6 +125,17 @@ describe.skipIf(executable === null)(`panel of an experiment's step in a browser
     await page.context().close();
   });
 
+  test('a map of heads asks its host to go one node down from the selected head', async () => {
+    const panel = await open('dark', 1070, states.paths);
+    const { page } = panel;
+    const map = page.getByRole('group', { name: 'Patched effect' });
+    await map.getByRole('button', { name: /^L\d+\.H\d@name$/ }).press('Enter');
+    await expect
+      .poll(() => panel.sent())
+      .toContainEqual({ type: 'descend', under: expect.stringMatching(/^L\d+\.H\d@name$/) });
+    await page.context().close();
+  });
+
   test('exports a picture and offers the file as text', async () => {
     const panel = await open('light', 1070, states.broken);
     const { page } = panel;

@@ -6,6 +6,7 @@ import { plainTheme } from '../../../src/webview/figures/theme.ts';
 import { FiguresPanel } from '../../../src/webview/results/FiguresPanel.tsx';
 import { exportMessage } from '../../../src/webview/results/figuresExport.tsx';
 import { type FiguresView, initialView } from '../../../src/webview/results/figuresView.ts';
+import { descents } from '../../../src/webview/results/pictureMatrix.ts';
 import { barOf, treeColumns, treeKey, treeRows, visibleRows } from '../../../src/webview/tree/treeModel.ts';
 import { makePaths, makeTree } from '../../support/treeFixture.ts';
 
@@ -84,6 +85,17 @@ describe('a tree of paths', () => {
     expect(html).toMatch(/aria-level="2" aria-setsize="5" aria-posinset="2" aria-selected="true"/);
     expect(html.match(/aria-expanded="true"/g)).toHaveLength(3);
     expect(html).toContain('MLP 29@END &lt;= L25.H2@name'.split(' ')[0]);
+  });
+
+  test('offers paths one node further down, but from the lowest layer', () => {
+    const map = document.pictures.find(({ id }) => id === 'patched');
+    if (map?.type !== 'matrix') throw new Error('no map');
+    expect(descents(map, '26.2')).toEqual(['L26.H2@name', 'L26.H2@END', 'L26.H2']);
+    const deeper = { ...map, descend: { under: 'MLP 28@END', tokens: ['name'] } };
+    expect(descents(deeper, '3.0')).toEqual(['MLP 28@END <= L3.H0@name', 'MLP 28@END <= L3.H0']);
+    expect(descents(map, '0.2')).toEqual([]);
+    expect(descents(map, null)).toEqual([]);
+    expect(descents({ ...map, descend: undefined }, '26.2')).toEqual([]);
   });
 
   test('comes back from its file, and refuses one without lines', () => {

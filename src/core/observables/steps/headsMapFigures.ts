@@ -144,7 +144,8 @@ function matrixOf(found: Findings, context: StepContext, params: HeadsMapParams,
     subtitle: `${wordsOf(measure, label, params.under)}${isNorm ? '; as a share of the largest' : `; n = ${found.n}`}`,
     rows: { name: 'layer', labels: layers.map((layer) => `L${layer}`) },
     columns: { name: 'head', labels: heads.map((head) => `H${head}`) },
-    scale: measure === 'norm' ? 'sequential' : 'diverging',
+    scale: isNorm ? 'sequential' : 'diverging',
+    descend: { under: params.under ?? null, tokens: context.task.roles },
   };
 }
 
