@@ -91,4 +91,25 @@ describe('an observable', () => {
       await workbench.screenshot(theme, 'observable propagation');
     }
   });
+
+  step('is studied: what to ask is chosen, the experiment is written and run', async () => {
+    const { page } = workbench;
+    await workbench.click('view: contribution', 'contribution');
+    await page.keyboard.press('End');
+    await page.keyboard.type('\ncorrupted: The farmer said that');
+    await page.keyboard.press('Control+S');
+    await lens(/contribution at/);
+    await workbench.runCommand('Mechanist: Study Observable');
+    const rows = page.locator('.quick-input-list .monaco-list-row');
+    await rows.filter({ hasText: 'Heads map' }).first().waitFor({ timeout: 60_000 });
+    await page.waitForTimeout(500);
+    await workbench.screenshot('dark', 'observable study');
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('.tab.active[data-resource-name="jobs.experiment.yaml"]', { timeout: 60_000 });
+    await lens(/done just now/);
+    await workbench.until('all steps', async () =>
+      (await workbench.codeLenses()).filter((row) => /done just now/.test(row)).length === 3 ? true : null,
+    );
+    await workbench.screenshot('dark', 'observable experiment');
+  });
 });

@@ -4,9 +4,11 @@ import { plainText } from '../../core/tasks/editFrontMatter.ts';
 import { type CursorPlace, placeAt } from '../../core/tasks/experiment/experimentCursor.ts';
 import type { ExperimentFile } from '../../core/tasks/experiment/experimentTypes.ts';
 import { observableFormat } from '../../core/tasks/experiment/observableRefs.ts';
+import { pathFormat } from '../../core/tasks/experiment/pathRefs.ts';
 import type { EnginePort } from '../engineClient.ts';
 import type { ModelDirectory } from '../modelDirectory.ts';
 import { listingDetail } from '../promptLanguage/frontMatterHelp.ts';
+import { nodeItems } from '../promptLanguage/propagationHelp.ts';
 import { modelNamedIn, namedItems, tokenItems } from '../promptLanguage/tokenCompletion.ts';
 import { readPromptSettings } from '../settings.ts';
 import { DataNamesReader, filesBeside } from './dataNames.ts';
@@ -53,6 +55,7 @@ export class ExperimentHelp implements vscode.CompletionItemProvider, vscode.Hov
     if (place === null) return [];
     const range = new vscode.Range(document.positionAt(place.start), position);
     const asked: Asked = { document, file: this.documents.file(document), place, kind: kindOf(place.step), range };
+    if (this.#hasFormat(asked, pathFormat)) return await this.#nodes(asked, position);
     if (this.#isObservable(asked)) return await this.#observables(asked, position);
     const items = place.kind === 'key' ? this.#keys(asked) : await this.#values(asked);
     for (const item of items) item.range = range;
@@ -113,10 +116,33 @@ export class ExperimentHelp implements vscode.CompletionItemProvider, vscode.Hov
   }
 
   /** Whether an observable is being written: below `observables:`, or in a parameter that is one. */
-  #isObservable({ place, kind }: Asked): boolean {
+  #isObservable(asked: Asked): boolean {
+    const { place } = asked;
     const { path } = place;
     if (path[0] === 'observables') return path.length === 2 && place.kind === 'key';
-    return this.#walk.at(path, kind).some(({ format }) => format === observableFormat);
+    return this.#hasFormat(asked, observableFormat);
+  }
+
+  #hasFormat({ place, kind }: Asked, wanted: string): boolean {
+    return this.#walk.at(place.path, kind).some(({ format }) => format === wanted);
+  }
+
+  /** Nodes of a path in the experiment's model; behind @ the roles of the data. */
+  async #nodes({ document, file, place }: Asked, position: vscode.Position): Promise<vscode.CompletionItem[]> {
+    const model = await this.#model(document);
+    if (model === null) return [];
+    const info = await this.engine.request('models.info', { model }).catch(() => null);
+    if (info === null) return [];
+    const { roles } = await this.#data.of(file.data?.value.file, document.uri.fsPath);
+    const tokens = roles.map((name) => ({ name, description: 'role of the data' }));
+    return nodeItems(position, place.word, { info, traced: null, tokens });
+  }
+
+  /** The model that the file names, also while something else in it is broken; null where there is none. */
+  async #model(document: vscode.TextDocument): Promise<string | null> {
+    const folder = document.uri.scheme === 'file' ? dirname(document.uri.fsPath) : null;
+    const choice = await this.models.choose(modelNamedIn(document.getText()) ?? '', '', folder).catch(() => null);
+    return choice?.kind === 'use' ? choice.ref : null;
   }
 
   /** Names, and tokens of the experiment's model; asked anew with each letter. */
@@ -126,11 +152,10 @@ export class ExperimentHelp implements vscode.CompletionItemProvider, vscode.Hov
     const names = named
       ? [...namedItems(own, 'this file'), ...namedItems(readPromptSettings(document).observables.specs, 'settings')]
       : [];
-    const folder = document.uri.scheme === 'file' ? dirname(document.uri.fsPath) : null;
-    const choice = await this.models.choose(modelNamedIn(document.getText()) ?? '', '', folder).catch(() => null);
     // A text in a parameter is a name; tokens stand in a map.
-    if (choice?.kind !== 'use' || place.kind === 'value') return new vscode.CompletionList(names);
-    const asked = { engine: this.engine, model: choice.ref };
+    const model = place.kind === 'value' ? null : await this.#model(document);
+    if (model === null) return new vscode.CompletionList(names);
+    const asked = { engine: this.engine, model };
     const tokens = await tokenItems({ document, position }, place, asked).catch(() => []);
     return new vscode.CompletionList<vscode.CompletionItem>(tokens, true);
   }

@@ -1,7 +1,9 @@
 import type { ExperimentFile } from '../../core/tasks/experiment/experimentTypes.ts';
+import { pathProblems } from '../../core/tasks/frontMatterPropagation.ts';
 import type { NamedObservables } from '../../core/tasks/namedObservables.ts';
 import { nearestWord } from '../../core/tasks/nearestWord.ts';
 import type { TermCheck } from '../../shared/engineProtocol.ts';
+import type { ModelInfo } from '../../shared/modelInfo.ts';
 import type { EnginePort } from '../engineClient.ts';
 import type { FileProblem } from '../promptLanguage/promptRequests.ts';
 import { termProblems, type WrittenObservable } from '../promptLanguage/termProblems.ts';
@@ -34,9 +36,10 @@ function writtenIn(file: ExperimentFile): WrittenObservable[] {
   return [...file.observables.filter(({ shared }) => !shared), ...file.observableRefs, ...named];
 }
 
-/** Checks the observables of experiments in a model's tokens; each text is asked for once. */
+/** Checks the observables of experiments in a model's tokens, and paths in its layers and heads; each is asked for once. */
 export class ExperimentTerms {
   readonly #known = new Map<string, Map<string, TermCheck>>();
+  readonly #sizes = new Map<string, Promise<ModelInfo>>();
 
   constructor(private readonly engine: EnginePort) {}
 
@@ -45,13 +48,25 @@ export class ExperimentTerms {
     const problems = unknownNames(file, named);
     if (model === null) return problems;
     const written = writtenIn(file);
+    const paths = await this.#pathProblems(file, model);
     const checks = await this.#checks(model, [...new Set(written.flatMap(({ words }) => words.map((w) => w.value)))]);
-    return [...problems, ...written.flatMap((observable) => termProblems(observable, checks, model))];
+    return [...problems, ...paths, ...written.flatMap((observable) => termProblems(observable, checks, model))];
   }
 
   /** Models may have changed. */
   clear(): void {
     this.#known.clear();
+    this.#sizes.clear();
+  }
+
+  /** Layers and heads that the model does not have. */
+  async #pathProblems({ pathRefs }: ExperimentFile, model: string): Promise<FileProblem[]> {
+    if (pathRefs.length === 0) return [];
+    const sizes = this.#sizes.get(model) ?? this.engine.request('models.info', { model });
+    this.#sizes.set(model, sizes);
+    sizes.catch(() => this.#sizes.delete(model));
+    const info = await sizes;
+    return pathRefs.flatMap((path) => pathProblems(path, { sizes: info }));
   }
 
   async #checks(model: string, texts: readonly string[]): Promise<ReadonlyMap<string, TermCheck>> {

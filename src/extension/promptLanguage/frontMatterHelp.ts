@@ -1,7 +1,9 @@
 import { dirname } from 'node:path';
 import * as vscode from 'vscode';
+import { observableText } from '../../core/tasks/editFrontMatter.ts';
 import { type CursorPlace, placeAt } from '../../core/tasks/experiment/experimentCursor.ts';
 import { attributionMethods, type FrontMatterKey, frontMatterKeys } from '../../core/tasks/frontMatter.ts';
+import { observablesSetting } from '../../core/tasks/namedObservables.ts';
 import { bytes } from '../../shared/format.ts';
 import type { MemoryForecast, ModelListing } from '../../shared/modelInfo.ts';
 import type { AttributionMethod } from '../../shared/traceDocument.ts';
@@ -9,7 +11,7 @@ import type { EnginePort } from '../engineClient.ts';
 import type { ModelDirectory } from '../modelDirectory.ts';
 import { firstTrace } from './firstTrace.ts';
 import type { PromptSessions } from './promptSessions.ts';
-import { nodeItems, normItems, viewItems } from './propagationHelp.ts';
+import { nodeItems, normItems, promptTokens, viewItems } from './propagationHelp.ts';
 import { modelNamedIn, namedItems, tokenItems } from './tokenCompletion.ts';
 
 const keyDocs: Readonly<Record<FrontMatterKey, string>> = {
@@ -141,7 +143,8 @@ export class FrontMatterHelp implements vscode.CompletionItemProvider, vscode.Ho
     const session = this.#sessions.get(document);
     if (session?.choice?.kind !== 'use') return [];
     const info = await this.#models.load(session.choice.ref).catch(() => null);
-    return info ? nodeItems(position, typed, { info, traced: firstTrace(session) }) : [];
+    const traced = firstTrace(session);
+    return info ? nodeItems(position, typed, { info, traced, tokens: promptTokens(traced) }) : [];
   }
 
   /** Names of the settings, and tokens of the model; asked anew with each letter. */
@@ -168,6 +171,13 @@ export class FrontMatterHelp implements vscode.CompletionItemProvider, vscode.Ho
   provideHover(document: vscode.TextDocument, position: vscode.Position): vscode.Hover | undefined {
     const frontMatter = this.#sessions.get(document)?.file.frontMatter;
     if (!frontMatter || document.offsetAt(position) > frontMatter.end) return undefined;
+    const named = frontMatter.observable;
+    if (named?.named && named.word !== undefined) {
+      const place = new vscode.Range(document.positionAt(named.start), document.positionAt(named.end));
+      const text = `\`${observableText(named.value)}\`, of the setting \`${observablesSetting}\``;
+      if (place.contains(position))
+        return new vscode.Hover(new vscode.MarkdownString(`**${named.word}** — ${text}`), place);
+    }
     const word = document.getWordRangeAtPosition(position, /^\w+(?=:)/);
     const key = frontMatterKeys.find((k) => word !== undefined && k === document.getText(word));
     if (word?.start.character !== 0 || !key) return undefined;

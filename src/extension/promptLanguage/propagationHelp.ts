@@ -43,7 +43,9 @@ interface Component {
   readonly direct: number | null;
 }
 
-function componentsOf({ nLayers, nHeads }: Pick<ModelInfo, 'nLayers' | 'nHeads'>, traced: TraceDocument | null) {
+type Sizes = Pick<ModelInfo, 'nLayers' | 'nHeads'>;
+
+function componentsOf({ nLayers, nHeads }: Sizes, traced: TraceDocument | null) {
   return Array.from({ length: nLayers }, (_, layer): Component[] => [
     ...Array.from({ length: nHeads }, (_, head) => ({
       ...{ name: `L${layer}.H${head}`, layer, isHead: true },
@@ -54,7 +56,7 @@ function componentsOf({ nLayers, nHeads }: Pick<ModelInfo, 'nLayers' | 'nHeads'>
 }
 
 /** Heads and MLPs that may come next in a path, those that write most towards the observable first. */
-function nextNodes(before: string, info: ModelInfo, traced: TraceDocument | null): Component[] {
+function nextNodes(before: string, info: Sizes, traced: TraceDocument | null): Component[] {
   const later = parsePath(before).nodes.at(-1)?.node;
   const all = componentsOf(info, traced).sort((a, b) => Math.abs(b.direct ?? 0) - Math.abs(a.direct ?? 0));
   if (later === undefined) return all;
@@ -64,19 +66,35 @@ function nextNodes(before: string, info: ModelInfo, traced: TraceDocument | null
   );
 }
 
-/** What may be written of a path at the cursor: nodes of the model, or behind @ a token of the prompt. */
+/** A token that a node may read: its number, or a role of the data. */
+export interface PathToken {
+  readonly name: string;
+  readonly description: string;
+}
+
+/** The tokens of a prompt, by their numbers. */
+export function promptTokens(traced: TraceDocument | null): readonly PathToken[] {
+  return (traced?.tokens ?? []).map(({ text }, i) => ({ name: String(i + 1), description: visibleToken(text) }));
+}
+
+/** What may be written of a path at the cursor: nodes of the model, or behind @ a token. */
 export function nodeItems(
   position: vscode.Position,
   typed: string,
-  { info, traced }: { readonly info: ModelInfo; readonly traced: TraceDocument | null },
+  about: {
+    readonly info: Pick<ModelInfo, 'nLayers' | 'nHeads'>;
+    /** Of a prompt: nodes that write most towards the observable go first. */
+    readonly traced: TraceDocument | null;
+    readonly tokens: readonly PathToken[];
+  },
 ): vscode.CompletionItem[] {
   const arrow = Math.max(typed.lastIndexOf('<='), typed.lastIndexOf('←'));
-  const before = arrow < 0 ? '' : typed.slice(0, arrow);
+  const before = arrow < 0 ? '' : typed.slice(0, arrow).replace(/^[\s"']+/, '');
   const own = typed.slice(arrow < 0 ? 0 : arrow + (typed[arrow] === '<' ? 2 : 1)).replace(/^[\s"']+/, '');
   const at = own.lastIndexOf('@');
-  if (at >= 0) return tokenItems(position, own.slice(at + 1), traced);
+  if (at >= 0) return tokenItems(position, own.slice(at + 1), about.tokens);
   const range = new vscode.Range(position.translate(0, -own.length), position);
-  const nodes = nextNodes(before, info, traced);
+  const nodes = nextNodes(before, about.info, about.traced);
   const items = nodes.map(({ name, direct }, i) => {
     const item = new vscode.CompletionItem(name, vscode.CompletionItemKind.Value);
     if (direct !== null && arrow < 0) item.detail = `${signed(direct)} logits directly`;
@@ -91,13 +109,10 @@ export function nodeItems(
   return [...items, embedding];
 }
 
-function tokenItems(position: vscode.Position, own: string, traced: TraceDocument | null): vscode.CompletionItem[] {
-  return (traced?.tokens ?? []).map(({ text }, i) => {
-    const item = new vscode.CompletionItem(
-      { label: String(i + 1), description: visibleToken(text) },
-      vscode.CompletionItemKind.Value,
-    );
-    item.filterText = `${i + 1} ${text}`;
+function tokenItems(position: vscode.Position, own: string, tokens: readonly PathToken[]): vscode.CompletionItem[] {
+  return tokens.map(({ name, description }, i) => {
+    const item = new vscode.CompletionItem({ label: name, description }, vscode.CompletionItemKind.Value);
+    item.filterText = `${name} ${description}`;
     item.sortText = String(i).padStart(5, '0');
     item.range = new vscode.Range(position.translate(0, -own.length), position);
     return item;

@@ -11,6 +11,7 @@ import {
   diagnostic,
   diagnostics,
   extension,
+  hoverOver,
   lensTitles,
   observableText,
   openPrompt,
@@ -65,6 +66,7 @@ describe('observables', () => {
     const before = await observableText(document);
     assert.match(before, /^␣she − ␣he = /);
     assert.deepEqual(diagnostics(document), []);
+    assert.match(await hoverOver(document, 'gender'), /\{ " she": 1, " he": -1 \}/);
     await name({ gender: { ' he': 1, ' she': -1 } });
     await until('the other sign', async () => {
       const now = (await lensTitles(document)).find((title) => /^␣he − ␣she = /.test(title));
@@ -146,6 +148,15 @@ describe('observables of experiments', () => {
     assert.match(document.getText(), /\{ " nurse": 1, /);
     await replaceText(document, '{ " nurse": 1', '{ "sh');
     assert.equal(await offers(document, '{ "sh', '␣she'), '" she": 1');
+    await replaceText(document, '{ "sh', '{ " she": 1');
+    const step = '- run: feature\n    with: { observables: [gender], paths: [L1.H0 <= L9.H0] }';
+    await replaceText(document, '- baseline', step);
+    const path = await diagnostic(document, 'bad-path');
+    assert.equal(document.getText(path.range), 'L9.H0');
+    await replaceText(document, 'L1.H0 <= L9.H0', 'L1.H0 <= L');
+    await offers(document, '<= L', 'L0.H2');
+    assert.equal((await offered(document, '<= L')).get('L2.H2'), undefined, 'later layers do not come before');
+    await offers(document, 'observables: [', 'gender');
     await document.save();
   });
 

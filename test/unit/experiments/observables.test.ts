@@ -8,6 +8,7 @@ import { readObservablesFile } from '../../../src/core/session/observablesFile.t
 import { ExperimentParser } from '../../../src/core/tasks/experiment/experimentFile.ts';
 import { requestOf, sharedWarnings } from '../../../src/core/tasks/experiment/experimentRequest.ts';
 import { withSharedObservables } from '../../../src/core/tasks/experiment/observableRefs.ts';
+import { pathFormat } from '../../../src/core/tasks/experiment/pathRefs.ts';
 import { MechanistError } from '../../../src/shared/errors.ts';
 import { ResultsPlace } from './experimentRuns.ts';
 import { toyKind } from './toyKinds.ts';
@@ -24,6 +25,7 @@ const kind: StepKind = {
       ...toy.params.properties,
       observable,
       observables: { type: 'array', items: observable },
+      paths: { type: 'array', items: { type: 'string', format: pathFormat } },
       features: { type: 'array', items: { type: 'object', properties: { of: observable, node: { type: 'string' } } } },
     },
   },
@@ -62,6 +64,20 @@ describe('observables in the parameters of steps', () => {
     const text = textOf('{ observable: { " x": 0 } }');
     const [problem] = parser.parse(text).problems;
     expect([problem.code, text.slice(problem.start, problem.end)]).toEqual(['bad-observable', '0']);
+  });
+});
+
+describe('paths in the parameters of steps', () => {
+  it('are found at their places; their form is checked whatever the model', () => {
+    const text = textOf('{ paths: ["L9.H6@end <= MLP 3", a9.6, L2.H1 <= L3.H0] }');
+    const { pathRefs, problems } = parser.parse(text);
+    expect(pathRefs.map(({ value, textStart }) => [value, text.slice(textStart, textStart + 5)])).toEqual([
+      ['L9.H6@end <= MLP 3', 'L9.H6'],
+    ]);
+    expect(problems.map(({ code, start, end, fix }) => [code, text.slice(start, end), fix?.newText])).toEqual([
+      ['bad-path', 'a9.6', 'L9.H6'],
+      ['bad-path', 'L3.H0', undefined],
+    ]);
   });
 });
 

@@ -3,6 +3,7 @@ import type { ParamsSchema } from '../../../src/core/experiments/stepKind.ts';
 import { paramSchemas } from '../../../src/core/experiments/steps/paramSchemas.ts';
 import { ExperimentParser } from '../../../src/core/tasks/experiment/experimentFile.ts';
 import { withSharedObservables } from '../../../src/core/tasks/experiment/observableRefs.ts';
+import { pathFormat } from '../../../src/core/tasks/experiment/pathRefs.ts';
 import { readNamedObservables } from '../../../src/core/tasks/namedObservables.ts';
 import { ExperimentTerms } from '../../../src/extension/experiment/experimentTerms.ts';
 import { FakeEngine } from './fakeEngine.ts';
@@ -11,7 +12,10 @@ const params: ParamsSchema = {
   type: 'object',
   description: 'A toy.',
   additionalProperties: false,
-  properties: { observable: paramSchemas.observable },
+  properties: {
+    observable: paramSchemas.observable,
+    paths: { type: 'array', items: { type: 'string', format: pathFormat } },
+  },
 };
 const parser = new ExperimentParser([{ name: 'toy', params }]);
 const named = readNamedObservables({ party: { ' Democrat': 1, Republican: -1 }, broken: {} });
@@ -40,6 +44,17 @@ describe('observables of an experiment', () => {
   it('that nobody knows are underlined, with the nearest name; also without a model', async () => {
     expect(await problemsOf('{ observable: gendre }', null)).toEqual([['unknown-observable', 'gendre', 'gender']]);
     expect(await problemsOf('{ observable: xyz }', null)).toEqual([['unknown-observable', 'xyz', undefined]]);
+  });
+
+  it('stand beside paths, which are held against the layers and heads of the model', async () => {
+    // The fake engine's models have 30 layers of 9 heads.
+    expect(await problemsOf("{ paths: [L29.H8, 'L30.H0 <= L2.H9@name', MLP 30] }")).toEqual([
+      ['bad-path', 'L30.H0', undefined],
+      ['bad-path', 'L2.H9', undefined],
+      ['bad-path', 'MLP 30', undefined],
+      own,
+    ]);
+    expect(await problemsOf('{ paths: [L30.H0] }', null)).toEqual([]);
   });
 
   it('are asked for once', async () => {

@@ -71,6 +71,7 @@ export class FakeEngine implements EnginePort {
       case 'models.list':
         return this.listings;
       case 'models.load':
+      case 'models.info':
         return { ref: (params as { model: string }).model, nLayers: 30, nHeads: 9 } as ModelInfo;
       case 'checkTerms':
         return (params as { terms: string[] }).terms.map(

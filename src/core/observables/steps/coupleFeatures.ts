@@ -4,6 +4,7 @@ import { type LinearisationPoint, linearisationPoints, type NormMode, normModes 
 import type { CellResult, StepCell, StepContext, StepKind, StepResult } from '../../experiments/stepKind.ts';
 import { paramSchemas } from '../../experiments/steps/paramSchemas.ts';
 import { countedPasses } from '../../experiments/steps/passes.ts';
+import { pathFormat } from '../../tasks/experiment/pathRefs.ts';
 import { printPath } from '../../tasks/pathText.ts';
 import { couplingEntries } from '../coupling.ts';
 import { type CouplingShare, couplingShare } from '../couplingShare.ts';
@@ -123,7 +124,10 @@ export const coupleFeatures: StepKind<CoupleParams> = {
             type: 'object',
             properties: {
               observables: { type: 'array', minItems: 1, items: paramSchemas.observable },
-              paths: { type: 'array', minItems: 1, items: { type: 'string' }, description: listed.path.description },
+              paths: {
+                ...{ type: 'array', minItems: 1, items: { type: 'string', format: pathFormat } },
+                description: listed.path.description,
+              },
             },
             required: ['observables', 'paths'],
             additionalProperties: false,

@@ -11,6 +11,7 @@ import type {
   StepVector,
 } from '../../experiments/stepKind.ts';
 import { countedPasses } from '../../experiments/steps/passes.ts';
+import { pathFormat } from '../../tasks/experiment/pathRefs.ts';
 import { printPath } from '../../tasks/pathText.ts';
 import { requirePath } from '../../tasks/resolvePath.ts';
 import { type FeatureRow, featurePromptOf, featuresOfRow } from '../featuresOfRow.ts';
@@ -150,7 +151,7 @@ export const feature: StepKind<FeatureParams> = {
         description: 'Observables, each of which goes along each of paths:.',
       },
       paths: {
-        ...{ type: 'array', items: { type: 'string' }, minItems: 1 },
+        ...{ type: 'array', items: { type: 'string', format: pathFormat }, minItems: 1 },
         description: 'Paths for observables:, as L21.H4@7 <= L18.H7@name <= MLP 12.',
       },
       norm: featureSchemas.feature.properties.norm,

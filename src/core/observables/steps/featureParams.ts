@@ -1,5 +1,6 @@
 import { type FeatureSpec, linearisationPoints, normModes } from '../../../shared/features.ts';
 import { paramSchemas } from '../../experiments/steps/paramSchemas.ts';
+import { pathFormat } from '../../tasks/experiment/pathRefs.ts';
 
 const feature = {
   type: 'object',
@@ -7,6 +8,7 @@ const feature = {
     observable: paramSchemas.observable,
     path: {
       type: 'string',
+      format: pathFormat,
       description: 'Nodes, nearest the logits first, each with the token it reads: L21.H4@7 <= L18.H7@name <= MLP 12.',
     },
     norm: {

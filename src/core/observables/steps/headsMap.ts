@@ -5,6 +5,7 @@ import { paramSchemas } from '../../experiments/steps/paramSchemas.ts';
 import { countedPasses } from '../../experiments/steps/passes.ts';
 import { shortNumber } from '../../experiments/steps/rowGroups.ts';
 import { groupRows } from '../../experiments/steps/taskRows.ts';
+import { pathFormat } from '../../tasks/experiment/pathRefs.ts';
 import { featureVector } from '../featureVector.ts';
 import { headNorms, unscaled } from '../headNorms.ts';
 import { type MapNumbers, mapBatch, type PartNumbers } from '../headsMap.ts';
@@ -146,6 +147,7 @@ export const headsMap: StepKind<HeadsMapParams> = {
       observable: paramSchemas.observable,
       under: {
         type: 'string',
+        format: pathFormat,
         description:
           'A path: the map is then of what writes to its last node, along the path. L21.H4@name, or L21.H4@7 <= MLP 12.',
       },

@@ -16,6 +16,7 @@ import type {
 } from './experimentTypes.ts';
 import { YamlReader } from './experimentYaml.ts';
 import { observableRefs } from './observableRefs.ts';
+import { pathRefs } from './pathRefs.ts';
 
 /** Keys of an experiment file, in the order in which they are offered. */
 const experimentKeys = ['model', 'data', 'seed', 'metric', 'observables', 'steps', 'expect'] as const;
@@ -144,7 +145,9 @@ function readStep(reading: Reading, item: Node | null): void {
   }
   const given = fields.get('with');
   const own = params.check(reader, kind, given?.value ?? null, run.value, result.metric);
-  result.observableRefs = [...result.observableRefs, ...observableRefs(reader, kind.params, given?.value ?? null)];
+  const written = given?.value ?? null;
+  result.observableRefs = [...result.observableRefs, ...observableRefs(reader, kind.params, written)];
+  result.pathRefs = [...result.pathRefs, ...pathRefs(reader, kind.params, written)];
   const named = fields.get('name');
   const name = named === undefined ? kind.name : reader.textOf(named.value);
   const place = named === undefined ? reader.rangeOf(run.value) : reader.rangeOf(named.value, named.key);
@@ -224,7 +227,15 @@ export class ExperimentParser {
 
   /** Wrong text gives problems at the word, with the nearest name there is; never throws. */
   parse(text: string): ExperimentFile {
-    const empty = { seed: 0, metric: defaultMetric, observables: [], observableRefs: [], steps: [], expect: [] };
+    const empty = {
+      seed: 0,
+      metric: defaultMetric,
+      observables: [],
+      observableRefs: [],
+      pathRefs: [],
+      steps: [],
+      expect: [],
+    };
     if (text.length > longestFile) {
       const message = `An experiment file is at most 512 kB; this has ${Math.round(text.length / 1024)} kB.`;
       const problem: ExperimentProblem = { start: 0, end: 1, severity: 'error', code: 'file-too-long', message };

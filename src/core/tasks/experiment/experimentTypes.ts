@@ -1,7 +1,7 @@
 import type { ObservableSpec } from '../../../shared/engineProtocol.ts';
 import type { MetricSpec } from '../../../shared/metric.ts';
 import type { ParamsSchema } from '../../experiments/stepKind.ts';
-import type { Located } from '../frontMatter.ts';
+import type { Located, LocatedPath } from '../frontMatter.ts';
 
 /** What a file may say of one kind of step: its name and its parameters, without the code that runs it. */
 export interface StepVocabulary {
@@ -22,6 +22,7 @@ export type ExperimentProblemCode =
   | 'bad-parameter'
   | 'bad-expectation'
   | 'bad-observable'
+  | 'bad-path'
   | 'unknown-step'
   | 'unknown-model'
   | 'more-problems';
@@ -111,6 +112,8 @@ export interface ExperimentFile {
   readonly observables: readonly NamedObservable[];
   /** Where the steps' parameters name observables. */
   readonly observableRefs: readonly ObservableRef[];
+  /** Paths in the steps' parameters whose form is right. */
+  readonly pathRefs: readonly LocatedPath[];
   readonly steps: readonly ExperimentStep[];
   readonly expect: readonly Expectation[];
   readonly problems: readonly ExperimentProblem[];

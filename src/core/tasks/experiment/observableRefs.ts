@@ -4,13 +4,10 @@ import type { NamedSpecs } from '../namedObservables.ts';
 import { readWord } from './experimentObservables.ts';
 import type { ExperimentFile, NamedObservable, ObservableRef } from './experimentTypes.ts';
 import { scalarText, type YamlReader } from './experimentYaml.ts';
+import { nodesOfFormat } from './nodesOfFormat.ts';
 
 /** `format` of a parameter's JSON Schema that is an observable: a name, or tokens and weights. */
 export const observableFormat = 'observable';
-
-type Schema = Readonly<Record<string, unknown>>;
-
-const isSchema = (value: unknown): value is Schema => typeof value === 'object' && value !== null;
 
 function readRef(reader: YamlReader, node: Node): ObservableRef[] {
   const range = reader.rangeOf(node);
@@ -20,23 +17,9 @@ function readRef(reader: YamlReader, node: Node): ObservableRef[] {
   return [{ name: null, words: words.filter((word) => word !== undefined), ...range }];
 }
 
-/** Every observable below a parameter, found by the schema's `format`. What is wrong in one is reported. */
-function refsBelow(reader: YamlReader, schema: unknown, node: Node | null): ObservableRef[] {
-  if (!isSchema(schema) || node === null) return [];
-  if (schema.format === observableFormat) return readRef(reader, node);
-  const properties = isSchema(schema.properties) ? schema.properties : {};
-  const others = isSchema(schema.additionalProperties) ? schema.additionalProperties : undefined;
-  const alternatives = [schema.oneOf, schema.anyOf].filter(Array.isArray).flat();
-  return [
-    ...reader.pairsOf(node).flatMap(({ name, value }) => refsBelow(reader, properties[name] ?? others, value)),
-    ...reader.itemsOf(node).flatMap((item) => refsBelow(reader, schema.items, item)),
-    ...alternatives.flatMap((form) => refsBelow(reader, form, node)),
-  ];
-}
-
-/** Observables that a step's parameters name. */
+/** Observables that a step's parameters name. What is wrong in one that is written out is reported. */
 export function observableRefs(reader: YamlReader, params: ParamsSchema, node: Node | null): readonly ObservableRef[] {
-  return refsBelow(reader, params, node);
+  return nodesOfFormat(reader, params, node, observableFormat).flatMap((own) => readRef(reader, own));
 }
 
 /**
