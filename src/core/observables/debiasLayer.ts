@@ -122,21 +122,25 @@ class LayerDebiaser {
     return { bias: ofSides(first), protected: ofSides(second), kl: ofSides(kl) };
   }
 
-  async control(unedited: PairRuns, mode: DebiasMode | null): Promise<TextLoss | null> {
-    const { controls } = this.request;
-    if (controls.length === 0 || mode === 'pair-patch') return null;
-    const mean = unedited.coefficients.reduce((sum, value) => sum + value, 0) / unedited.coefficients.length;
-    let [sum, n] = [0, 0];
-    for (const { tokens, first, positions } of controls) {
+  /** Loss of the control texts, unedited and by mode. `pair-patch` needs a partner, which they have not. */
+  async control({ coefficients }: PairRuns): Promise<ReadonlyMap<DebiasMode | null, TextLoss>> {
+    const { runner, signal } = this.context;
+    const mean = coefficients.reduce((sum, value) => sum + value, 0) / coefficients.length;
+    const modes = [null, ...this.request.modes.filter((mode) => mode !== 'pair-patch')];
+    const losses = new Map<DebiasMode | null, TextLoss>();
+    for (const { tokens, first, positions } of this.request.controls) {
       await this.step();
       const run = await this.editor.unedited(tokens);
-      const amounts = tokens.map(() => (mode === 'set-to-mean' ? mean : 0));
-      const edit: StreamEdit = { kind: 'set', amounts, positions: tokens.map(() => positions) };
-      const final = mode === null ? run.final : await this.editor.edited(run, edit);
-      const loss = await textLoss(this.context.runner, tokens, final, first, this.context.signal);
-      [sum, n] = [sum + loss.sum, n + loss.n];
+      for (const mode of modes) {
+        const amounts = tokens.map(() => (mode === 'set-to-mean' ? mean : 0));
+        const edit: StreamEdit = { kind: 'set', amounts, positions: tokens.map(() => positions) };
+        const final = mode === null ? run.final : await this.editor.edited(run, edit);
+        const { sum, n } = await textLoss(runner, tokens, final, first, signal);
+        const before = losses.get(mode) ?? { sum: 0, n: 0 };
+        losses.set(mode, { sum: before.sum + sum, n: before.n + n });
+      }
     }
-    return { sum: shortNumber(sum), n };
+    return losses;
   }
 }
 
@@ -144,7 +148,7 @@ class LayerDebiaser {
  * Changes the part of the stream along a feature at one hook and role, and measures both observables on all pairs: `project-out` sets
  * x · v to 0, `set-to-mean` to the mean over all prompts, `pair-patch` gives the corrupted prompt that of its partner,
  * x + ((x' − x) · v) v for unit v (appendix G of the paper; its code has a factor of four too much). One forward pass of every prompt,
- * and for each mode the layers from the hook on; texts of `controls` once and once more for each mode.
+ * and for each mode the layers from the hook on; likewise texts of `controls`.
  * @throws MechanistError `cancelled`
  */
 export async function debiasLayer(
@@ -155,8 +159,7 @@ export async function debiasLayer(
 ): Promise<DebiasedLayer> {
   const { modes, pairs, controls } = request;
   const batches = sideBatches(pairs.flatMap(({ clean, corrupted }) => [clean, corrupted])).length;
-  const total =
-    batches * (2 + modes.length) + controls.length * (1 + modes.filter((mode) => mode !== 'pair-patch').length);
+  const total = batches * (2 + modes.length) + controls.length;
   let done = 0;
   const debiaser = new LayerDebiaser(context, editor, request, () => {
     context.onProgress?.({ done, total, label });
@@ -164,14 +167,15 @@ export async function debiasLayer(
   });
   const unedited = await debiaser.unedited();
   const before = await debiaser.measure(unedited, null);
+  const control = await debiaser.control(unedited);
   const edited: Partial<Record<DebiasMode, EditedPairs>> = {};
   for (const mode of modes) {
-    edited[mode] = { ...(await debiaser.measure(unedited, mode)), control: await debiaser.control(unedited, mode) };
+    edited[mode] = { ...(await debiaser.measure(unedited, mode)), control: control.get(mode) ?? null };
   }
   return {
     before: { bias: before.bias, protected: before.protected },
     coefficients: ofSides(unedited.coefficients),
     modes: edited,
-    control: await debiaser.control(unedited, null),
+    control: control.get(null) ?? null,
   };
 }

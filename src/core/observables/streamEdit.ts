@@ -25,6 +25,36 @@ export interface UneditedRun {
 }
 
 /**
+ * Unedited runs that are kept, with the stream at several hooks: layers that are edited one after another share one forward pass of
+ * each batch.
+ */
+export class KeptStreams {
+  private readonly kept = new Map<
+    string,
+    { readonly streams: ReadonlyMap<string, PackedArray>; readonly final: Float32Array }
+  >();
+
+  /** @param hooks by their TransformerLens names */
+  constructor(
+    private readonly runner: ModelRunner,
+    private readonly hooks: readonly string[],
+  ) {}
+
+  async run(tokens: readonly ArrayLike<number>[], hook: string, signal?: AbortSignal): Promise<UneditedRun> {
+    const key = tokens.map((ids) => Array.from(ids).join()).join(';');
+    let found = this.kept.get(key);
+    if (found === undefined) {
+      const { activations, residual } = await this.runner.run(tokens, { hooks: this.hooks, signal });
+      found = { streams: activations, final: residual.data };
+      this.kept.set(key, found);
+    }
+    const stream = found.streams.get(hook);
+    if (stream === undefined) throw new Error(`${hook} is not among the hooks that are kept.`);
+    return { tokens, stream: stream.data, final: found.final };
+  }
+}
+
+/**
  * Runs prompts with the residual stream changed along a direction at one hook (`hook_resid_pre` or `hook_resid_mid`). At resid_pre only
  * the layers from there on are run; at resid_mid, prompt by prompt, all.
  */
@@ -39,6 +69,7 @@ export class StreamEditor {
     hook: string,
     vector: ArrayLike<number>,
     private readonly signal?: AbortSignal,
+    private readonly kept?: KeptStreams,
   ) {
     const point = parseHookPoint(hook, runner.config);
     if (point.kind !== 'block') throw new Error(`${hook} is no hook of a block.`);
@@ -53,6 +84,7 @@ export class StreamEditor {
 
   async unedited(tokens: readonly ArrayLike<number>[]): Promise<UneditedRun> {
     const hook = hookName(this.point);
+    if (this.kept !== undefined) return await this.kept.run(tokens, hook, this.signal);
     const { activations, residual } = await this.runner.run(tokens, { hooks: [hook], signal: this.signal });
     return { tokens, stream: (activations.get(hook) as PackedArray).data, final: residual.data };
   }

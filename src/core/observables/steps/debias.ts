@@ -9,7 +9,7 @@ import { controlTexts } from '../controlTexts.ts';
 import { type DebiasMode, debiasLayer, debiasModes } from '../debiasLayer.ts';
 import { type FeatureRow, featuresOfRow } from '../featuresOfRow.ts';
 import { pairsOf, partnerCorruption, roleOfFeature } from '../pairSides.ts';
-import { StreamEditor } from '../streamEdit.ts';
+import { KeptStreams, StreamEditor } from '../streamEdit.ts';
 import { assembleDebias, type DebiasCell } from './debiasFigures.ts';
 import { acrossPrompts, featureSchemas } from './featureParams.ts';
 
@@ -43,14 +43,14 @@ function checkParams(context: StepContext, params: DebiasParams): void {
 }
 
 async function run(context: StepContext, params: DebiasParams, cell: StepCell): Promise<CellResult> {
-  const { task, runner } = context;
+  const { task, runner, memoryBytes } = context;
   const passes = countedPasses(context);
   const [feature] = await featuresOfRow(context, [acrossPrompts(params.feature)], params);
   const made = params.row === undefined ? task.items[0] : task.items.find(({ id }) => id === String(params.row));
   const role = params.at ?? roleOfFeature(task, made ?? task.items[0], feature);
   const pairs = pairsOf(task, partnerCorruption(task, params.corruption), role);
-  const layer = Number(cell.id.slice(1));
-  const hook = feature.hook.replace(/^blocks\.\d+\./, `blocks.${layer}.`);
+  const hookOf = (layer: number) => feature.hook.replace(/^blocks\.\d+\./, `blocks.${layer}.`);
+  const hook = hookOf(Number(cell.id.slice(1)));
   const request = {
     pairs,
     modes: params.modes ?? debiasModes,
@@ -58,7 +58,21 @@ async function run(context: StepContext, params: DebiasParams, cell: StepCell): 
     protected: context.observable(params.protected),
     controls: await controlTexts(context, role, params.control, params.controlTokens ?? CONTROL_TOKENS),
   };
-  const editor = new StreamEditor(runner, hook, feature.vector, context.signal);
+  const hooks = layersOf(context, params).map(hookOf);
+  const tokens = [
+    ...pairs.map(({ clean }) => 2 * clean.ids.length),
+    ...request.controls.map((own) => own.tokens.flat().length),
+  ];
+  const bytes = tokens.reduce((sum, count) => sum + count, 0) * runner.config.dModel * 4 * (hooks.length + 1);
+  // Layers share the unedited runs where they fit in memory, one pass of everything for all of them.
+  const keep = async () => (bytes < memoryBytes ? new KeptStreams(runner, hooks) : undefined);
+  const editor = new StreamEditor(
+    runner,
+    hook,
+    feature.vector,
+    context.signal,
+    await context.recent?.('unedited', keep),
+  );
   const found = await debiasLayer(context, editor, request, cell.id);
   const { name, warnings } = feature;
   const own: DebiasCell = {
@@ -126,7 +140,7 @@ export const debias: StepKind<DebiasParams> = {
     const count = (params.modes ?? debiasModes).length;
     return layersOf(context, params).map((layer) => ({
       id: `L${layer}`,
-      passes: 2 * (1 + count * (1 - layer / nLayers)),
+      passes: 0.2 + 2 * count * (1 - layer / nLayers),
     }));
   },
   run,

@@ -1,10 +1,10 @@
 import type { CurvePicture, Estimate, Picture, TablePicture } from '../../../shared/figures.ts';
-import { signed } from '../../../shared/format.ts';
 import type { CellResult, StepContext, StepResult } from '../../experiments/stepKind.ts';
 import { estimateOf, meanOf } from '../../experiments/steps/estimate.ts';
 import type { DebiasedLayer, DebiasMode, EditedPairs, OfSides } from '../debiasLayer.ts';
 import { debiasVerdict } from '../debiasVerdict.ts';
 import type { TextLoss } from '../textLoss.ts';
+import { flipWarnings } from './flipWarnings.ts';
 
 /** What a layer leaves. */
 export interface DebiasCell extends DebiasedLayer {
@@ -132,18 +132,6 @@ function layerCurve(
   };
 }
 
-/** Rows whose partner does not flip the sign of the observable. */
-function signWarnings({ task }: StepContext, { before, rows }: DebiasCell, labels: Labels): readonly string[] {
-  const { clean, corrupted } = before.bias;
-  const same = rows.flatMap((_, i) => (clean[i] * corrupted[i] > 0 ? [i] : []));
-  if (same.length === 0) return [];
-  const [first] = same;
-  const example = `row ${task.items[rows[first]].id} has ${signed(clean[first])} and ${signed(corrupted[first])}`;
-  return [
-    `In ${same.length} of ${rows.length} pairs the partner does not flip the sign of ${labels.bias}: ${example}.`,
-  ];
-}
-
 function verdictsOf(cells: ReadonlyMap<number, DebiasCell>, modes: readonly DebiasMode[], labels: Labels) {
   return modes.flatMap((mode) =>
     [...cells].flatMap(([layer, cell]) => {
@@ -226,7 +214,7 @@ export function assembleDebias(
     values: valuesOf(cells, modes),
     warnings: [
       ...first.feature.warnings,
-      ...signWarnings(context, first, labels),
+      ...flipWarnings(context.task, first.rows, first.before.bias, labels.bias),
       ...(first.control === null ? [NO_CONTROL] : []),
     ],
   };

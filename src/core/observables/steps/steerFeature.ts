@@ -84,7 +84,8 @@ async function run(context: StepContext, params: SteerFeatureParams, cell: StepC
     const own: SteeringBase = {
       ...(await steerAlong(context, editor, sides, runs, observables, 0)),
       slopes: await pathSlopes(context, editor.unit, sides, path),
-      ...{ role, step, size: length(feature.vector), hook: feature.hook },
+      ...{ role, rows: sides.flatMap(({ row }, i) => (i % 2 === 0 ? [row] : [])) },
+      ...{ step, size: length(feature.vector), hook: feature.hook },
       ...{ name: feature.name, warnings: feature.warnings, forwardPasses: passes() },
     };
     return { ...own };

@@ -3,12 +3,15 @@ import { signed } from '../../../shared/format.ts';
 import type { StepContext, StepResult } from '../../experiments/stepKind.ts';
 import { estimateOf, meanOf } from '../../experiments/steps/estimate.ts';
 import type { SteeredPrompts } from '../steerAlong.ts';
+import { flipWarnings } from './flipWarnings.ts';
 
 /** The unsteered prompts, clean and corrupted by turns, and what is known of the path. */
 export interface SteeringBase extends SteeredPrompts {
   /** What one length of the direction adds along the path, by prompt; null where the path does not fit. */
   readonly slopes: readonly (number | null)[];
   readonly role: string;
+  /** Row of each pair. */
+  readonly rows: readonly number[];
   /** Lengths of the unit direction that a factor of 1 adds. */
   readonly step: number;
   /** |y| */
@@ -150,6 +153,12 @@ export function assembleSteering(
     values,
     warnings: [
       ...base.warnings,
+      ...flipWarnings(
+        context.task,
+        base.rows,
+        { clean: sideOf(base.values[0], 0), corrupted: sideOf(base.values[0], 1) },
+        labels[0],
+      ),
       ...(apart === 0
         ? []
         : [
