@@ -13,7 +13,12 @@ import { UsageError } from './usage.ts';
 /** Where the prompts of a sweep come from. */
 export type SweepPrompts =
   | { readonly kind: 'given'; readonly prompts: GridRequest['prompts'] }
-  | { readonly kind: 'file'; readonly file: string };
+  | {
+      readonly kind: 'file';
+      readonly file: string;
+      /** Name of the rows' corruption to patch from; null: their corrupted prompt. */
+      readonly corruption: string | null;
+    };
 
 type Question = Omit<AblateRequest, 'prompts'> | Omit<PatchRequest, 'prompts'> | Omit<PathPatchRequest, 'prompts'>;
 
@@ -47,6 +52,7 @@ const options = {
   foil: { type: 'string', multiple: true },
   position: text,
   data: text,
+  corruption: text,
   metric: text,
   'foil-form': text,
   normalize: text,
@@ -73,8 +79,19 @@ type Values = ReturnType<typeof parse<typeof options>>['values'];
 
 const OWN: Readonly<Record<SweepName, readonly (keyof Values)[]>> = {
   ablate: ['prompt', 'sites', 'mode', 'mean-over', 'layer'],
-  patch: ['clean', 'corrupted', 'site', 'no-positions', 'by-position', 'heads', 'layer', 'direction', 'normalize'],
-  'path-patch': ['clean', 'corrupted', 'receivers', 'mlps', 'direction', 'normalize'],
+  patch: [
+    'clean',
+    'corrupted',
+    'corruption',
+    'site',
+    'no-positions',
+    'by-position',
+    'heads',
+    'layer',
+    'direction',
+    'normalize',
+  ],
+  'path-patch': ['clean', 'corrupted', 'corruption', 'receivers', 'mlps', 'direction', 'normalize'],
 };
 
 function oneOf<T extends string>(name: string, value: string | undefined, choices: readonly T[]): T | undefined {
@@ -115,8 +132,9 @@ function readPrompts(name: SweepName, values: Values): SweepPrompts {
     if (given.some((value) => value !== undefined)) {
       throw new UsageError(`--data brings prompts and answers: leave --${clean}, --answer, --foil and --position out`);
     }
-    return { kind: 'file', file: values.data };
+    return { kind: 'file', file: values.data, corruption: values.corruption ?? null };
   }
+  if (values.corruption !== undefined) throw new UsageError('--corruption is one of the data: it needs --data');
   const position = readInteger('position', values.position, Number.NEGATIVE_INFINITY);
   const prompt = {
     clean: required(clean, name, values[clean]),

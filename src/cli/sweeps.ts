@@ -1,18 +1,15 @@
-import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { sweepMemory } from '../core/analyses/sweepMemory.ts';
 import { writeFileAtomically } from '../core/models/writeFileAtomically.ts';
-import { readDataset } from '../core/tasks/dataset.ts';
-import { foilList } from '../core/tasks/tokenRefs.ts';
-import { describeDatasetProblem } from '../shared/dataset.ts';
-import { isCancelled, MechanistError } from '../shared/errors.ts';
+import { MechanistError } from '../shared/errors.ts';
 import { withCells } from '../shared/gridCells.ts';
-import type { GridCell, GridDocument, GridPrompt } from '../shared/gridDocument.ts';
+import type { GridCell, GridDocument } from '../shared/gridDocument.ts';
 import { gridFromJson, gridToJson } from '../shared/gridFile.ts';
 import { type Output, print, pullIfMissing, type Surroundings, withModel } from './commands.ts';
 import { gridJson, gridText } from './gridOutput.ts';
-import type { SweepCommand, SweepPrompts } from './parseSweep.ts';
+import type { SweepCommand } from './parseSweep.ts';
+import { readPrompts, withCorruption } from './sweepPrompts.ts';
 import { ProgressLine } from './terminal.ts';
 
 /** Time between two writings of a result that is not finished, in milliseconds: what a killed process loses. */
@@ -25,40 +22,6 @@ async function readText(file: string, what: string): Promise<string> {
     const reason = error instanceof Error ? error.message : String(error);
     throw new MechanistError('bad-input', `${what} cannot be read: ${reason}`);
   });
-}
-
-/** The rows of a data set as prompts. @throws MechanistError `bad-input` at the first row that is wrong, with its place */
-async function readPrompts(prompts: SweepPrompts, { cwd, signal }: Surroundings): Promise<readonly GridPrompt[]> {
-  if (prompts.kind === 'given') return prompts.prompts;
-  const file = resolve(cwd, prompts.file);
-  const found: GridPrompt[] = [];
-  try {
-    for await (const entry of readDataset(createReadStream(file, 'utf8'), { signal })) {
-      const error = entry.problems.find(({ severity }) => severity === 'error');
-      if (error !== undefined)
-        throw new MechanistError('bad-input', `${prompts.file}:${describeDatasetProblem(error)}`);
-      if (entry.row === null) continue;
-      const { id, clean, corrupted, answers, tags } = entry.row;
-      const place = `${prompts.file}:${entry.line + 1}: the row "${id}"`;
-      const refuse = (why: string) => {
-        throw new MechanistError('bad-input', `${place}: ${why}`);
-      };
-      const [first, ...rest] = answers.map((answer) => ({
-        answer: answer.token,
-        foils: foilList(answer, entry.header, refuse),
-        also: answer.also,
-        position: answer.pos,
-      }));
-      if (first === undefined) {
-        throw new MechanistError('bad-input', `${place} has no answer.`);
-      }
-      found.push({ id, clean, ...(corrupted !== undefined && { corrupted }), ...first, more: rest, tags });
-    }
-  } catch (error) {
-    if (error instanceof MechanistError || isCancelled(error)) throw error;
-    throw new MechanistError('bad-input', `${prompts.file} cannot be read: ${(error as Error).message}`);
-  }
-  return found;
 }
 
 /** Keeps the document of a running sweep, and writes it now and then so that a killed process loses little. */
@@ -116,7 +79,8 @@ export async function runSweep(command: SweepCommand & Output, surroundings: Sur
     const document = await withModel(question.model, command.threads, surroundings, async (engine) => {
       const context = { signal, onProgress: line.follow('cells'), giveWay: () => result.saveNowAndThen() };
       const options = { resume, memoryBytes: sweepMemory(availableBytes()), ...result.listeners };
-      return await engine.grid({ ...question, prompts }, options, context);
+      const whole = await withCorruption(prompts, command, engine, surroundings);
+      return await engine.grid({ ...question, prompts: whole }, options, context);
     });
     line.clear();
     await result.save(document);

@@ -49,6 +49,8 @@ Options of ablate, patch and path-patch
   --answer, --foil TOKEN   e.g. " Mary" and " John"; --foil may be repeated
   --position N             where the answer is predicted; default: last
   --data FILE              prompts and answers from a .jsonl file instead
+  --corruption NAME        patch, path-patch: a corruption that the data name, in
+                           the place of their corrupted prompts
   --metric METRIC          logit-difference (default), log-prob, prob, kl,
                            prob-sum-difference, cross-entropy or rank;
                            --foil-form one, mean or max

@@ -89,6 +89,27 @@ describe('mechanist ablate', () => {
     expect((await mechanist('ablate', '--data', 'none.jsonl', '--model', model)).stderr).toContain('none.jsonl');
   });
 
+  it('patches from a corruption that the data name', async () => {
+    const header = { dataset: { corruptions: { swapped: { permute: ['NUMBER'] } } } };
+    const row = (number: string, token: string, foil: string) => ({
+      ...{ clean: `The ${number} sat`, roles: { NUMBER: 3 }, answers: [{ token, foils: [foil] }] },
+    });
+    const rows = [row('3', 'a', 'b'), row('4', 'b', 'a')];
+    const lines = (own: readonly object[]) => own.map((line) => `${JSON.stringify(line)}\n`).join('');
+    writeFileSync(join(folder, 'named.jsonl'), lines([header, ...rows]));
+    // The two rows exchange their numbers.
+    const pair = (own: object, number: string) => ({ ...own, corrupted: `The ${number} sat` });
+    writeFileSync(join(folder, 'pairs.jsonl'), lines([pair(rows[0], '4'), pair(rows[1], '3')]));
+    const site = ['--site', 'resid_post'];
+    const named = await json('patch', '--data', 'named.jsonl', '--corruption', 'swapped', ...site);
+    const pairs = await json('patch', '--data', 'pairs.jsonl', ...site);
+    expect(named.values).toEqual(pairs.values);
+    expect(named.corrupted).not.toBe(named.clean);
+    const unknown = ['patch', '--data', 'named.jsonl', '--corruption', 'cur', ...site, '--model', model];
+    expect((await mechanist(...unknown)).stderr).toMatch(/cur.*swapped/);
+    expect((await mechanist('patch', '--corruption', 'x', ...site)).stderr).toContain('it needs --data');
+  });
+
   it('writes a result that it can go on from', async () => {
     const whole = await json('ablate', ...prompt, '--out', 'whole.mechanist.json');
     const document = gridFromJson(readFileSync(join(folder, 'whole.mechanist.json'), 'utf8'));
