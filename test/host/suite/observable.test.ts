@@ -22,6 +22,8 @@ import {
   until,
 } from './support.ts';
 
+const answer = [{ name: 'answer', pos: -1, token: ' she', foils: [' he'] }];
+
 /** Every analysis that a study offers. */
 const everyStudy = [
   ...['baseline', 'heads-map', 'find-paths', 'patch-residual', 'feature', 'couple-features', 'top-tokens'],
@@ -158,6 +160,39 @@ describe('observables of experiments', () => {
     assert.equal((await offered(document, '<= L')).get('L2.H2'), undefined, 'later layers do not come before');
     await offers(document, 'observables: [', 'gender');
     await document.save();
+  });
+
+  it('are gone down in a map of heads: a step of its own, once', async () => {
+    const rows = [
+      { clean: 'The nurse said that', corrupted: 'The farmer said that' },
+      { clean: 'The maid said that', corrupted: 'The doctor said that' },
+    ].map((row, i) => JSON.stringify({ id: `${i}`, ...row, roles: { job: 1, end: -1 }, answers: answer }));
+    writeFileSync(join(folder, 'jobs.jsonl'), rows.join('\n'));
+    const document = await openFile(
+      'jobs.experiment.yaml',
+      'model: small-world\ndata: jobs.jsonl\nobservables:\n  gender: { " she": 1, " he": -1 }\nsteps:\n  - name: map\n    run: heads-map\n    with: { observable: gender }\n',
+    );
+    const target = { uri: document.uri.toString(), step: 'map' };
+    await vscode.commands.executeCommand('mechanist.runExperiment', { ...target, action: 'run' });
+    await vscode.commands.executeCommand('mechanist.runExperiment', { ...target, action: 'open' });
+    const panel = await until('the map', () =>
+      extension()
+        .exports.figuresPanels()
+        .find(({ state }) => state.document !== null),
+    );
+    for (const _ of ['first', 'again']) await panel.receive({ type: 'descend', under: 'L2.H1@job' });
+    const text = document.getText();
+    assert.equal(text.split('under: "L2.H1@job"').length, 2, text);
+    const figures = JSON.parse(
+      readFileSync(join(folder, 'jobs.results/heads-under.mechanist.json'), 'utf8'),
+    ) as FiguresDocument;
+    assert.ok(figures.complete);
+    assert.match(figures.title, /through L2\.H1@job$/);
+    const opened = () =>
+      extension()
+        .exports.figuresPanels()
+        .some(({ state }) => state.title.includes('heads-under'));
+    await until('the map under the head', opened);
   });
 
   it('are studied from the pairs of a prompt file: data, experiment, every result; nothing is overwritten', async () => {
