@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import * as vscode from 'vscode';
 import { type NamedSpecs, observableName } from '../../core/tasks/namedObservables.ts';
 import type { StudyTarget } from '../../shared/contributions.ts';
@@ -89,10 +90,10 @@ async function askStudies(
     ...{ label: study.label, description: study.run, detail: study.detail },
     ...{ picked: study.usual === true, study },
   }));
-  const note = unflipped(pairs);
+  const doubt = unflipped(pairs) === null ? '' : ': not every pair flips its sign';
   const picked = await vscode.window.showQuickPick(items, {
-    ...{ title, canPickMany: true, matchOnDetail: true },
-    placeHolder: note ?? 'What is asked of it. Each becomes a step of an experiment, which can be edited',
+    ...{ title: `${title}${doubt}`, canPickMany: true, matchOnDetail: true },
+    placeHolder: 'What is asked of it: steps of an experiment',
   });
   if (!picked || picked.length === 0) throw new MechanistError('cancelled', 'Cancelled.');
   return picked.map(({ study }) => study);
@@ -138,10 +139,13 @@ async function freeName(begun: Begun, given: StudyTarget | undefined): Promise<s
   return name.trim();
 }
 
-/** `pronoun-subject` of the settings, else a name made of the tokens: `she-he`. */
+/** `pronoun-subject` where the settings have it, else a name made of the tokens: `she-he`. */
 function nameOf({ begun, spec }: Studied): string {
-  const { observable } = begun.session.file.frontMatter ?? {};
+  const { file, settings } = begun.session;
+  const { observable } = file.frontMatter ?? {};
   if (observable?.named && observable.word !== undefined) return observable.word;
+  const known = Object.entries(settings.observables.specs).find(([, own]) => isDeepStrictEqual(own, spec));
+  if (known) return known[0];
   const words = Object.keys(spec).map((text) => text.trim());
   const name = words.slice(0, 2).join('-');
   return observableName.test(name) ? name : 'observable';
@@ -192,7 +196,10 @@ export async function studyObservable(context: CommandContext, given: StudyTarge
   const files = filesNamed(begun, name);
   const from = basename(begun.document.uri.fsPath);
   const compares = answer.foils.length > 0;
-  const experiment = studyExperiment(chosen, { model, data: `${name}.jsonl`, observables, from, compares });
+  const experiment = studyExperiment(chosen, {
+    ...{ model, data: `${name}.jsonl`, observables, from, compares },
+    note: unflipped(pairs),
+  });
   const bytes = (text: string) => new TextEncoder().encode(text);
   await writeAtomically(files.data, bytes(dataset), false);
   await writeAtomically(files.experiment, bytes(experiment), false);

@@ -1,3 +1,4 @@
+import { stringify } from 'yaml';
 import { plainText } from '../../core/tasks/editFrontMatter.ts';
 import type { StepVocabulary } from '../../core/tasks/experiment/experimentTypes.ts';
 import type { NamedSpecs } from '../../core/tasks/namedObservables.ts';
@@ -69,36 +70,33 @@ const kinds: readonly StudyKind[] = [
   {
     run: 'heads-map',
     label: 'Heads map',
-    detail: 'Which heads carry it: length of the feature, direct contribution, difference in the pair, patched effect.',
+    detail: 'Which heads carry it: norm, contribution, difference in the pair, patched effect.',
     usual: true,
     with: ({ observable }) => ({ observable }),
   },
   {
     run: 'find-paths',
     label: 'Find paths',
-    detail:
-      'Which chains of heads and MLPs carry the difference from token to logits. Hundreds of partial passes a pair.',
+    detail: 'Chains of heads and MLPs from token to logits. Hundreds of partial passes a pair.',
     with: ({ observable }) => ({ observable, at: [differsRole, endRole] }),
   },
   {
     run: 'patch-residual',
     label: 'Where it travels',
-    detail:
-      'The residual stream of the corrupted run, layer by layer and token by token. A pass for each cell and pair.',
+    detail: 'The corrupted residual stream by layer and token. A pass for each cell and pair.',
     with: () => ({ corruption: 'corrupted' }),
   },
   {
     run: 'feature',
     label: 'Feature vectors',
-    detail: 'What three heads read along it, as vectors in a file, and how far norms turn them. A pass or two.',
+    detail: 'What three heads read along it, as vectors in a file. A pass or two.',
     with: (context) =>
       context.heads.length === 0 ? null : { observables: [context.observable], paths: paths(context) },
   },
   {
     run: 'couple-features',
     label: 'Features and coupling',
-    detail:
-      'Do these heads read one feature, and observables of the settings the same? From weights; on a text if there is one.',
+    detail: 'Do three heads read one feature, and other observables the same? From weights.',
     usual: true,
     with: (context) => {
       const { observable, others, corpus, heads } = context;
@@ -110,7 +108,7 @@ const kinds: readonly StudyKind[] = [
   {
     run: 'top-tokens',
     label: 'Top tokens',
-    detail: 'Where in a text beside this file the feature is highest, lowest and in between. A pass for each window.',
+    detail: 'Where in a text beside this file it is highest and lowest. A pass for each window.',
     with: (context) => {
       const own = feature(context);
       return own === null || context.corpus === null ? null : { features: [own], corpus: context.corpus };
@@ -119,14 +117,13 @@ const kinds: readonly StudyKind[] = [
   {
     run: 'steer-feature',
     label: 'Steer by the feature',
-    detail: 'The observable and the KL when multiples of the feature are added where the pairs differ.',
+    detail: 'The observable and the KL when the feature is added where the pairs differ.',
     with: (context) => withFeature(context),
   },
   {
     run: 'debias',
     label: 'Debias',
-    detail:
-      'What removing the feature does to it, and what it costs another observable of the settings, which is to stay.',
+    detail: 'Removes the feature; what that costs another observable of the settings.',
     with: (context) => {
       const [kept] = context.others;
       return kept === undefined ? null : withFeature(context, { protected: kept });
@@ -135,7 +132,7 @@ const kinds: readonly StudyKind[] = [
   {
     run: 'feature-baselines',
     label: 'Baselines',
-    detail: 'The feature against regressions and mean difference on labelled prompts, by how many of them there are.',
+    detail: 'The feature against regressions on labelled prompts, by how many there are.',
     with: (context) => (context.pairs < FEWEST_LEARNED ? null : withFeature(context)),
   },
 ];
@@ -152,13 +149,16 @@ export function possibleStudies(vocabulary: readonly StepVocabulary[], context: 
   });
 }
 
-function yamlText(value: unknown): string {
-  if (typeof value === 'string') return plainText(value);
-  if (Array.isArray(value)) return `[${value.map(yamlText).join(', ')}]`;
-  if (typeof value !== 'object' || value === null) return String(value);
-  return `{ ${Object.entries(value)
-    .map(([key, own]) => `${plainText(key)}: ${yamlText(own)}`)
-    .join(', ')} }`;
+/** Longest line of parameters; longer ones are written below each other. */
+const LINE = 90;
+
+/** `    with: { observable: gender }`, or over several lines. */
+function parametersText(parameters: Parameters): string {
+  if (Object.keys(parameters).length === 0) return '';
+  const line = `    with: ${stringify(parameters, { collectionStyle: 'flow', lineWidth: 0 }).trim()}`;
+  if (line.length <= LINE) return `${line}\n`;
+  const block = stringify(parameters, { lineWidth: 0 }).trimEnd();
+  return `    with:\n${block.replaceAll(/^/gm, '      ')}\n`;
 }
 
 /** Names in a step's parameters. */
@@ -176,14 +176,15 @@ export function studyExperiment(
     /** The observable first; others are written where a study names them. */
     readonly observables: NamedSpecs;
     readonly from: string;
+    /** What a reader should know of the pairs; null: nothing. */
+    readonly note: string | null;
     /** Whether the observable compares tokens; else the answer's log-probability is the metric. */
     readonly compares: boolean;
   },
 ): string {
-  const { model, data, observables, from, compares } = about;
+  const { model, data, observables, from, note, compares } = about;
   const steps = chosen.map(({ run, label, parameters }) => {
-    const given = Object.keys(parameters).length === 0 ? '' : `\n    with: ${yamlText(parameters)}`;
-    return `  # ${label}\n  - run: ${run}${given}\n`;
+    return `  # ${label}\n  - run: ${run}\n${parametersText(parameters)}`;
   });
   const named = new Set(chosen.flatMap(({ parameters }) => namesIn(parameters)));
   const written = Object.entries(observables).flatMap(([name, spec], i) => {
@@ -192,6 +193,7 @@ export function studyExperiment(
   });
   return [
     `# Made from ${from} by Mechanist: Study Observable. Clean is the side that the observable calls positive.\n`,
+    note === null ? '' : `# ${note}\n`,
     `model: ${plainText(model)}\ndata: ${plainText(data)}\n`,
     compares ? '' : 'metric: log-prob\n',
     `observables:\n${written.join('')}`,

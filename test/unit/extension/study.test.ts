@@ -98,12 +98,20 @@ describe('the experiment of a study', () => {
   };
   const experiment = (context = whole, compares = true) =>
     studyExperiment(possibleStudies(kinds, context), {
-      ...{ model: 'smollm2-135m', data: 'my pairs.jsonl', observables, from: 'pronouns.prompt', compares },
+      ...{
+        model: 'smollm2-135m',
+        data: 'my pairs.jsonl',
+        observables,
+        from: 'pronouns.prompt',
+        compares,
+        note: unflipped(pairs),
+      },
     });
 
   it('is without a mistake for every analysis that there is to offer', () => {
     const file = new ExperimentParser(kinds).parse(experiment());
     expect(file.problems).toEqual([]);
+    expect(experiment()).not.toContain('keeps its sign');
     expect(file.data?.value.file).toBe('my pairs.jsonl');
     expect(file.observables.map(({ name }) => name)).toEqual(['gender', 'party']);
     expect(file.steps.map((step) => step.run)).toEqual([
@@ -114,6 +122,17 @@ describe('the experiment of a study', () => {
       observables: ['gender', 'party'],
       paths: ['L1.H0@differs', 'L0.H2@differs', 'L2.H1@differs'],
     });
+  });
+
+  it('has no line that an editor would cut, nor has what is offered', () => {
+    expect(
+      experiment()
+        .split('\n')
+        .slice(1)
+        .filter((line) => line.length > 90),
+    ).toEqual([]);
+    const details = possibleStudies(kinds, whole).map(({ detail }) => detail);
+    expect(details.filter((detail) => detail.length > 84)).toEqual([]);
   });
 
   it('scores a lone token by its log-probability', () => {
