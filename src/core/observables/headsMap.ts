@@ -30,6 +30,8 @@ export interface PartNumbers {
   readonly direct: number[];
   readonly corrupted: number[];
   readonly patched: number[];
+  /** What patching a head in the whole model does, where that was asked for. */
+  readonly total?: readonly number[];
 }
 
 /** Every part of the stream at the token: they sum up to it. */

@@ -10,7 +10,7 @@ import { headsMap } from '../../../src/core/observables/steps/headsMap.ts';
 import { length } from '../../../src/core/observables/vectors.ts';
 import { loadTaskSet } from '../../../src/core/tasks/loadTaskSet.ts';
 import type { TaskSet } from '../../../src/shared/taskSet.ts';
-import { type OracleRun, oracleRun } from '../../support/oracle.ts';
+import { type Matrix, type OracleRun, oracleRun } from '../../support/oracle.ts';
 import { overwriteTensor } from '../../support/overwriteTensor.ts';
 import { normals, randomModel, SHAPES } from '../../support/randomModel.ts';
 import { randomTask } from '../../support/randomTask.ts';
@@ -106,6 +106,30 @@ describe.each(['gpt2', 'gptNeo', 'gptNeoX', 'llama', 'mistral'])('heads-map of %
     }
   });
 
+  it.each(['noising', 'denoising'] as const)('patches heads in the whole model, %s', async (total) => {
+    const { pictures, values } = await runStep(headsMap, stepContext(engine, task), { observable: SPEC, total });
+    for (const [layer, row] of matrixOf(pictures, 'total').values.entries()) {
+      for (const [head, value] of row.entries()) {
+        const hook = `blocks.${layer}.attn.hook_z`;
+        const effects = task.items.map(({ ids, corrupted }, r) => {
+          const [base, source] =
+            total === 'noising' ? [runs[r].clean, runs[r].corrupted] : [runs[r].corrupted, runs[r].clean];
+          const other = source.activations.get(hook) ?? [];
+          const own = (column: number) => Math.floor(column / config.dHead) === head;
+          const edit = (name: string, rows: Matrix) =>
+            name === hook ? rows.map((z, at) => z.map((entry, c) => (own(c) ? other[at][c] : entry))) : rows;
+          const tokens = [...(total === 'noising' ? ids : corrupted.other)];
+          const patched = oracleRun(config, engine.model.weights, tokens, new Map(), edit).logits[positions[r]];
+          const change = observableOf(base.logits[positions[r]]) - observableOf(patched);
+          return total === 'noising' ? change : -change;
+        });
+        expect(Math.abs((value ?? Number.NaN) - mean(effects)), `L${layer}.H${head}`).toBeLessThan(1e-4);
+      }
+    }
+    expect(values['spearman.patched.total']).toBeGreaterThan(-1);
+    expect(values['total.emb']).toBeUndefined();
+  });
+
   it('has norms of what the paper takes back through both gains', async () => {
     const { values } = await runStep(headsMap, stepContext(engine, task), { observable: SPEC });
     const { runner, cache } = engine;
@@ -167,6 +191,8 @@ describe.each(['gpt2', 'gptNeo', 'gptNeoX', 'llama', 'mistral'])('heads-map of %
     expect(() => headsMap.cells(context, { observable: SPEC, under: 'L0.H1' })).toThrow('No head writes');
     expect(() => headsMap.cells(context, { observable: SPEC, under: 'L9.H1' })).toThrow('no L9.H1');
     expect(() => headsMap.cells(context, { observable: SPEC, corruption: 'othr' })).toThrow('Did you mean other?');
+    const total = 'noising' as const;
+    expect(() => headsMap.cells(context, { observable: SPEC, under: 'L1.H1', total })).toThrow('whole model');
     const bare = { ...task, corruptions: [] };
     expect(() => headsMap.cells(stepContext(engine, bare), { observable: SPEC })).toThrow('Give its rows a corrupted');
   });

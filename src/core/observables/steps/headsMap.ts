@@ -12,6 +12,7 @@ import { type MapNumbers, mapBatch, type PartNumbers } from '../headsMap.ts';
 import { directTarget, PathOfRow, type RowTarget } from '../nodeReaders.ts';
 import { type PairRow, pairRows } from '../pairRows.ts';
 import { type PathStack, withPathStack } from '../pathStack.ts';
+import { totalEffects } from '../totalEffects.ts';
 import { featureSchemas } from './featureParams.ts';
 import { headsMapFigures } from './headsMapFigures.ts';
 import { type HeadsMapParams, type MapCell, reachOfMap } from './headsMapParams.ts';
@@ -61,16 +62,11 @@ async function readRow(context: StepContext, { observable, under }: HeadsMapPara
   return { ...row, at: path.position, path };
 }
 
-const shortPart = ({ direct, corrupted, patched }: PartNumbers): PartNumbers => ({
-  direct: direct.map(shortNumber),
-  corrupted: corrupted.map(shortNumber),
-  patched: patched.map(shortNumber),
-});
-
 function joinParts(all: readonly MapNumbers[], of: (numbers: MapNumbers) => PartNumbers): PartNumbers {
   const parts = all.map(of);
-  const join = (key: keyof PartNumbers) => parts.flatMap((part) => part[key]);
-  return shortPart({ direct: join('direct'), corrupted: join('corrupted'), patched: join('patched') });
+  const join = (key: keyof PartNumbers) => parts.flatMap((part) => part[key] ?? []).map(shortNumber);
+  const total = parts.some((part) => part.total !== undefined) ? { total: join('total') } : {};
+  return { direct: join('direct'), corrupted: join('corrupted'), patched: join('patched'), ...total };
 }
 
 /** Numbers of several batches, one after another. */
@@ -114,7 +110,13 @@ async function runRows(
       targets.push(...made);
       return made.map(({ reader }) => reader);
     };
-    all.push(await mapBatch(stack.sweep, batch, reach, readers, context));
+    const numbers = await mapBatch(stack.sweep, batch, reach, readers, context);
+    const { total } = params;
+    const effects = total && (await totalEffects(stack.sweep, batch, observable, total, context));
+    const heads = numbers.heads.map((own, l) =>
+      own.map((part, h) => ({ ...part, ...(effects && { total: effects[l][h] }) })),
+    );
+    all.push({ ...numbers, heads });
     context.onProgress?.({ done: targets.length, total: rows.length, label: 'Rows' });
   }
   const [clean, corrupted] = [0, 1].map((side) => targets.map(({ values }) => shortNumber(values[side])));
@@ -152,6 +154,11 @@ export const headsMap: StepKind<HeadsMapParams> = {
           'A path: the map is then of what writes to its last node, along the path. L21.H4@name, or L21.H4@7 <= MLP 12.',
       },
       corruption: featureSchemas.corruption,
+      total: {
+        enum: ['noising', 'denoising'],
+        description:
+          "A fifth map: a head's z patched in the whole model, layers above run anew; noising: corrupted into clean. A pass for each head and row.",
+      },
       top: {
         type: 'integer',
         minimum: 1,
@@ -166,7 +173,9 @@ export const headsMap: StepKind<HeadsMapParams> = {
     const { rows, chunks } = chunksOf(context, params);
     const { headLayers } = reachOfMap(context, params);
     context.observable(params.observable);
-    const each = (2 * headLayers) / context.model.config.nLayers + (params.under === undefined ? 0 : 4);
+    const { nLayers, nHeads } = context.model.config;
+    const whole = params.total === undefined ? 0 : (nLayers * nHeads) / 2;
+    const each = (2 * headLayers) / nLayers + (params.under === undefined ? 0 : 4) + whole;
     const share = 1 / context.task.items.length;
     const weights = { id: WEIGHTS, passes: share };
     const cells = chunks.map((chunk) => ({ id: chunk.id, passes: chunk.rows.length * each * share }));

@@ -9,9 +9,12 @@ import { pairRows, signWarnings } from '../pairRows.ts';
 import { spearman, topOverlap } from '../rankCorrelation.ts';
 import { type HeadsMapParams, type MapCell, type NormCell, reachOfMap } from './headsMapParams.ts';
 
-/** The four maps, in the order in which they are shown. */
-const MEASURES = ['norm', 'direct', 'difference', 'patched'] as const;
+/** The maps, in the order in which they are shown. */
+const MEASURES = ['norm', 'direct', 'difference', 'patched', 'total'] as const;
 type Measure = (typeof MEASURES)[number];
+
+const measuresOf = ({ total }: HeadsMapParams): readonly Measure[] =>
+  MEASURES.filter((measure) => measure !== 'total' || total !== undefined);
 
 const DEFAULT_TOP = 10;
 /** Largest share of the observable by which its parts may miss it: float32 sums of large numbers. */
@@ -21,7 +24,7 @@ const SUM_LIMIT = 1e-3;
 function rowsOf(part: PartNumbers | undefined, measure: Measure): readonly number[] {
   if (part === undefined || measure === 'norm') return [];
   if (measure === 'difference') return part.direct.map((value, i) => value - part.corrupted[i]);
-  return part[measure];
+  return part[measure] ?? [];
 }
 
 /** What the cells that are there have found. */
@@ -101,9 +104,10 @@ const TITLES: Readonly<Record<Measure, string>> = {
   direct: 'Direct contribution',
   difference: 'Clean − corrupted',
   patched: 'Patched effect',
+  total: 'Patched in the whole model',
 };
 
-function wordsOf(measure: Measure, label: string, under: string | undefined): string {
+function wordsOf(measure: Measure, label: string, { under, total }: HeadsMapParams): string {
   const through = under === undefined ? '' : ` through ${under}`;
   switch (measure) {
     case 'norm':
@@ -118,6 +122,10 @@ function wordsOf(measure: Measure, label: string, under: string | undefined): st
       return under === undefined
         ? `fall of ${label} when what the head writes to the final stream comes from the corrupted run, pattern and values; final norm real; mean`
         : `fall of ${label} when what the head writes to ${under} comes from the corrupted run, along this path alone, its patterns clean; mean`;
+    case 'total':
+      return total === 'denoising'
+        ? `rise of ${label} in the corrupted run when the head's z at every position is the clean run's; mean`
+        : `fall of ${label} in the clean run when the head's z at every position is the corrupted run's; mean`;
   }
 }
 
@@ -134,14 +142,20 @@ function matrixOf(found: Findings, context: StepContext, params: HeadsMapParams,
   const size = ({ layer, head }: { layer: number; head: number }) => Math.abs(values[layer][head] ?? 0);
   const top = known.reduce<(typeof known)[number] | null>((a, b) => (a === null || size(b) > size(a) ? b : a), null);
   const most = top === null ? '' : `: most at ${top.name}, ${signed(values[top.layer][top.head] ?? 0)}`;
-  const unit = { norm: 'share of the largest', direct: 'logits, clean', difference: 'logits', patched: 'logits' };
+  const unit = {
+    norm: 'share of the largest',
+    direct: 'logits, clean',
+    difference: 'logits',
+    patched: 'logits',
+    total: 'logits',
+  };
   const isNorm = measure === 'norm';
   // Norms have no unit that says anything by itself: they are compared.
   const shown = isNorm && top !== null ? values.map((row) => row.map((value) => shareOf(value, size(top)))) : values;
   return {
     ...{ type: 'matrix', id: measure, values: shown, unit: unit[measure] },
     title: `${TITLES[measure]}${isNorm ? most.replace('+', '') : most}`,
-    subtitle: `${wordsOf(measure, label, params.under)}${isNorm ? '; as a share of the largest' : `; n = ${found.n}`}`,
+    subtitle: `${wordsOf(measure, label, params)}${isNorm ? '; as a share of the largest' : `; n = ${found.n}`}`,
     rows: { name: 'layer', labels: layers.map((layer) => `L${layer}`) },
     columns: { name: 'head', labels: heads.map((head) => `H${head}`) },
     scale: isNorm ? 'sequential' : 'diverging',
@@ -172,9 +186,9 @@ interface Agreement {
   readonly overlap: number;
 }
 
-function agreements(found: Findings, top: number): readonly Agreement[] {
-  return MEASURES.flatMap((a, i) =>
-    MEASURES.slice(i + 1).flatMap((b): Agreement[] => {
+function agreements(found: Findings, measures: readonly Measure[], top: number): readonly Agreement[] {
+  return measures.flatMap((a, i) =>
+    measures.slice(i + 1).flatMap((b): Agreement[] => {
       const [x, y] = [a, b].map((measure) => found.all(measure)?.map(Math.abs) ?? null);
       if (x === null || y === null) return [];
       return [{ pair: [a, b], spearman: spearman(x, y), overlap: topOverlap(x, y, top) }];
@@ -250,7 +264,7 @@ export function headsMapFigures(
   const { under, top = DEFAULT_TOP } = params;
   const found = new Findings(context, params, results);
   const { label } = context.observable(params.observable);
-  const all = agreements(found, top);
+  const all = agreements(found, measuresOf(params), top);
   const [clean, corrupted] = [found.side('clean'), found.side('corrupted')];
   const what = under === undefined ? label : `${label} through ${under}`;
   const sides = `clean ${signed(meanOf(clean) ?? 0)}, corrupted ${signed(meanOf(corrupted) ?? 0)}`;
@@ -258,7 +272,7 @@ export function headsMapFigures(
     title: `What writes ${what}`,
     subtitle: `${sides} logits; n = ${found.n}`,
     pictures: [
-      ...MEASURES.map((measure) => matrixOf(found, context, params, measure)),
+      ...measuresOf(params).map((measure) => matrixOf(found, context, params, measure)),
       othersPicture(found, context),
       agreementTable(all, top, found.heads.length),
       topTable(found, context.seed, top),

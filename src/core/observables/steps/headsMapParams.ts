@@ -4,11 +4,13 @@ import type { StepContext } from '../../experiments/stepKind.ts';
 import { requirePath } from '../../tasks/resolvePath.ts';
 import type { MapNumbers, MapReach } from '../headsMap.ts';
 import { reachOf } from '../nodeReaders.ts';
+import type { PatchDirection } from '../totalEffects.ts';
 
 export interface HeadsMapParams {
   readonly observable: string | ObservableSpec;
   readonly under?: string;
   readonly corruption?: string;
+  readonly total?: PatchDirection;
   readonly top?: number;
 }
 
@@ -28,9 +30,15 @@ export interface MapCell extends MapNumbers {
 }
 
 /** Heads and MLPs that the map shows. */
-export function reachOfMap(context: StepContext, { under }: HeadsMapParams): MapReach {
+export function reachOfMap(context: StepContext, { under, total }: HeadsMapParams): MapReach {
   const { nLayers, nHeads, parallelResidual } = context.model.config;
   if (under === undefined) return { headLayers: nLayers, mlpLayers: nLayers };
+  if (total !== undefined) {
+    throw new MechanistError(
+      'bad-input',
+      'total: is of heads in the whole model: leave it out under a path, or leave out under:.',
+    );
+  }
   const sizes = { nLayers, nHeads, parallelResidual };
   const nodes = requirePath(under, { sizes, roles: context.task.roles });
   const reach = reachOf(nodes[nodes.length - 1].node, parallelResidual);

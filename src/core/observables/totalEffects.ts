@@ -1,0 +1,93 @@
+import type { CellRun, GroupRuns } from '../analyses/gridPlan.ts';
+import { headPlan } from '../analyses/patchHeads.ts';
+import { BaseRun } from '../engine/sweeps/baseRun.ts';
+import { type ClimbContext, climb } from '../engine/sweeps/climb.ts';
+import type { SweepStack } from '../engine/sweeps/sweepStack.ts';
+import type { MapBatch } from './headsMap.ts';
+import { FinalDrop, type StreamObservable } from './pathPatcher.ts';
+
+/** `noising`: the corrupted run's z into the clean run. `denoising`: the clean run's into the corrupted run. */
+export type PatchDirection = 'noising' | 'denoising';
+
+/** Positions of one batch of runs. */
+const POSITIONS = 1024;
+
+function firstChange({ clean, corrupted, position }: MapBatch): number {
+  const firsts = clean.map((ids, row) => ids.findIndex((id, i) => id !== corrupted[row][i]));
+  return Math.min(...firsts.map((first) => (first < 0 ? position + 1 : first)));
+}
+
+async function someRows(
+  stack: SweepStack,
+  batch: MapBatch,
+  observable: StreamObservable,
+  direction: PatchDirection,
+  context: ClimbContext,
+): Promise<number[][][]> {
+  const { runner, config } = stack;
+  const { nLayers, nHeads, dModel } = config;
+  const { position } = batch;
+  const plan = headPlan('z', null, firstChange(batch), config);
+  const tokens = [batch.clean, batch.corrupted].map((rows) =>
+    rows.map((ids) => Int32Array.from(ids.slice(0, position + 1))),
+  );
+  if (direction === 'denoising') tokens.reverse();
+  const base = await BaseRun.run(runner, tokens[0], plan.kept.base, context);
+  const source = await BaseRun.run(runner, tokens[1], plan.kept.source ?? plan.kept.base, context);
+  const sourceItems = batch.clean.map((_, row) => row);
+  const runs: GroupRuns = { base, source, sourceItems, answers: [position] };
+  const final = base.residual(nLayers);
+  const values = sourceItems.map((row) => {
+    const at = (row * (position + 1) + position) * dModel;
+    const stream = Float64Array.from(final.subarray(at, at + dModel));
+    return new FinalDrop(runner.finalNorm, observable, stream, 'real');
+  });
+  const effects: number[][][] = [];
+  for (let layer = 0; layer < nLayers; layer += 1) {
+    const start = plan.start({ row: layer, column: 0 }, position + 1);
+    const cells: CellRun[] = Array.from({ length: nHeads }, (_, column) =>
+      sourceItems.map((item) => ({ row: layer, column, item })),
+    ).flat();
+    if (start === null) {
+      effects.push(cells.slice(0, nHeads).map(() => sourceItems.map(() => 0)));
+      continue;
+    }
+    const departure = {
+      boundary: start.boundary,
+      items: cells.map(({ item }) => item),
+      rows: () => plan.rows(stack, runs, start, cells, context),
+    };
+    const streams = await climb(stack, base, start.first, [departure], [position], context);
+    const fall = (cell: number) => {
+      const own = values[cell % sourceItems.length];
+      const patched = Float64Array.from(streams.subarray(cell * dModel, (cell + 1) * dModel));
+      const now = new FinalDrop(runner.finalNorm, observable, patched, 'real').value;
+      return direction === 'noising' ? own.value - now : now - own.value;
+    };
+    effects.push(
+      Array.from({ length: nHeads }, (_, head) => sourceItems.map((row) => fall(head * sourceItems.length + row))),
+    );
+  }
+  return effects;
+}
+
+/**
+ * What patching a head's z at every position does in the whole model, later layers run anew: how much the observable falls (noising)
+ * or rises (denoising). `[layer][head][row]`, logits. Two passes a row, and for each head one through the layers above it.
+ */
+export async function totalEffects(
+  stack: SweepStack,
+  batch: MapBatch,
+  observable: StreamObservable,
+  direction: PatchDirection,
+  context: ClimbContext,
+): Promise<number[][][]> {
+  const { nHeads } = stack.config;
+  const step = Math.max(1, Math.floor(POSITIONS / (nHeads * (batch.position + 1))));
+  const parts: number[][][][] = [];
+  for (let first = 0; first < batch.clean.length; first += step) {
+    const [clean, corrupted] = [batch.clean, batch.corrupted].map((rows) => rows.slice(first, first + step));
+    parts.push(await someRows(stack, { ...batch, clean, corrupted }, observable, direction, context));
+  }
+  return parts[0].map((heads, layer) => heads.map((_, head) => parts.flatMap((part) => part[layer][head])));
+}
