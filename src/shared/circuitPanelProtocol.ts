@@ -13,6 +13,9 @@ export interface CircuitColumn {
 }
 
 /** What a circuit is drawn on and scored with: its model and data, opened. */
+/** How answers are scored: against the largest or the mean foil, or by ln p. */
+export type PanelMetric = 'max' | 'mean' | 'log-prob';
+
 export interface CircuitSetting {
   readonly modelLabel: string;
   readonly modelHash: string;
@@ -25,6 +28,8 @@ export interface CircuitSetting {
   /** Roles in the order of their positions. */
   readonly roles: readonly string[];
   readonly corruptions: readonly string[];
+  /** What the answers can be scored by; the first unless somebody chooses. */
+  readonly metrics: readonly PanelMetric[];
   /** 0-based positions of the first row's answers, in the order of `answerNames`. */
   readonly answers: readonly { readonly name: string; readonly position: number }[];
   /** Rows that are run, and rows that were left out. */
@@ -73,6 +78,8 @@ export interface CircuitPanelState {
   readonly foreign: boolean;
   /** Null until model and data are open. */
   readonly setting: CircuitSetting | null;
+  /** How answers are scored; null: by the setting's first. */
+  readonly metric: PanelMetric | null;
   /** Numbers of `evaluation.circuit`, which may be the circuit before the last edit. Parts may still be missing. */
   readonly evaluation: CircuitEvaluation | null;
   /** `old`: the numbers are those of the circuit before the last edit. `filling`: parts of them are still computed. */
@@ -102,6 +109,7 @@ export type ToCircuitPanel = { readonly type: 'state'; readonly state: CircuitPa
 export type FromCircuitPanel =
   | { readonly type: 'ready' | 'showLog' | 'openAsText' | 'goOn' | 'chooseData' | 'retry' | 'cancel' | 'importGraph' }
   | { readonly type: 'edit'; readonly edit: CircuitEdit }
+  | { readonly type: 'metric'; readonly metric: PanelMetric }
   /** Asks the person for a role, a name, or a node to add, in VS Code's own boxes. */
   | { readonly type: 'ask'; readonly what: 'role' | 'label'; readonly node: NodeName }
   | { readonly type: 'ask'; readonly what: 'add' }
@@ -122,6 +130,7 @@ export const emptyCircuitPanel: Omit<CircuitPanelState, 'title'> = {
   faults: [],
   foreign: false,
   setting: null,
+  metric: null,
   evaluation: null,
   freshness: 'fresh',
   progress: null,

@@ -1,5 +1,5 @@
 import type { CircuitEvaluation, CircuitFile, NodeName } from './circuit.ts';
-import type { CircuitGain, CircuitRead, CircuitSetting } from './circuitPanelProtocol.ts';
+import type { CircuitGain, CircuitRead, CircuitSetting, PanelMetric } from './circuitPanelProtocol.ts';
 import type { SimplePicture } from './figures.ts';
 
 /** A circuit with the model and the data it is to be scored on. Equal models, data and ablations share their clean runs. */
@@ -10,6 +10,8 @@ export interface CircuitQuestion {
   readonly circuit: CircuitFile;
   /** Of the corruptions, the bootstrap and the random circuits. */
   readonly seed: number;
+  /** Absent: the first that the data allow. */
+  readonly metric?: PanelMetric;
 }
 
 /** What is known of model and data before anything is scored. */

@@ -15,6 +15,7 @@ export const acronymSetting: CircuitSetting = {
   columns: tokens.map((token, position) => ({ position, token, role: roles[position] })),
   roles,
   corruptions: ['permuted'],
+  metrics: ['max', 'mean', 'log-prob'],
   answers: [
     { name: 'letter 1', position: 8 },
     { name: 'letter 2', position: 9 },
@@ -33,6 +34,7 @@ export function circuitState(change: Partial<CircuitPanelState> = {}): CircuitPa
     faults: [],
     foreign: false,
     setting: acronymSetting,
+    metric: null,
     evaluation: makeEvaluation(circuit),
     freshness: 'fresh',
     progress: null,

@@ -1,8 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
-import type { CircuitFile } from '../../shared/circuit.ts';
-import type { CircuitColumn, CircuitSetting } from '../../shared/circuitPanelProtocol.ts';
+import type { CircuitColumn, CircuitSetting, PanelMetric } from '../../shared/circuitPanelProtocol.ts';
 import type { CircuitQuestion, CircuitRequests, OpenedCircuit, ScoredCircuit } from '../../shared/circuitRequests.ts';
 import { isCancelled, MechanistError } from '../../shared/errors.ts';
 import type { Picture, SimplePicture } from '../../shared/figures.ts';
@@ -46,16 +45,25 @@ function settingOf({ model }: AnalysisEngine, task: TaskSet): CircuitSetting {
     columns: columnsOf(example),
     roles: task.roles,
     corruptions: task.corruptions,
+    metrics: metricsOf(task),
     answers: example.answers.map(({ name, position }) => ({ name, position })),
     rows: task.items.length,
     refused: task.refused,
   };
 }
 
-/** A logit difference where the answers have foils, else ln p. */
-function metricOf({ items }: TaskSet): MetricSpec {
-  const foils = items.every(({ answers }) => answers.every((answer) => answer.foils.length > 0));
-  return foils ? { kind: 'logit-difference', foil: 'max' } : { kind: 'log-prob' };
+/** A logit difference where the answers have foils, to their mean where they have several; and ln p. */
+function metricsOf({ items }: TaskSet): readonly PanelMetric[] {
+  const counts = items.flatMap(({ answers }) => answers.map(({ foils }) => foils.length));
+  if (counts.includes(0)) return ['log-prob'];
+  return counts.every((count) => count === 1) ? ['max', 'log-prob'] : ['max', 'mean', 'log-prob'];
+}
+
+/** What was chosen, where the data allow it. */
+function metricOf(task: TaskSet, chosen: PanelMetric | undefined): MetricSpec {
+  const metrics = metricsOf(task);
+  const metric = chosen !== undefined && metrics.includes(chosen) ? chosen : metrics[0];
+  return metric === 'log-prob' ? { kind: metric } : { kind: 'logit-difference', foil: metric };
 }
 
 /** Answers and foils of the data, most frequent first: the tokens whose copying matters here. */
@@ -113,7 +121,7 @@ export class CircuitDesk {
   ): Promise<ScoredCircuit> {
     const open = await this.#task(engine, question, memoryBytes, context);
     const { circuit, seed } = question;
-    const evaluator = await keptEvaluator(engine.runner, open.task, optionsOf(circuit, open, seed), context);
+    const evaluator = await keptEvaluator(engine.runner, open.task, optionsOf(question, open), context);
     return await new PanelEvaluation(engine.about, evaluator, circuit, seed, context, onScored).run(this.#ends);
   }
 
@@ -206,6 +214,6 @@ export function importEapIg(
   throw new MechanistError('bad-input', `Line ${line} of the graph: ${first?.message ?? 'it holds no circuit.'}`);
 }
 
-function optionsOf({ scope, ablation }: CircuitFile, { task, memoryBytes }: OpenTask, seed: number) {
-  return { scope, ablation, metric: metricOf(task), memoryBytes, seed };
+function optionsOf({ circuit: { scope, ablation }, seed, metric }: CircuitQuestion, { task, memoryBytes }: OpenTask) {
+  return { scope, ablation, metric: metricOf(task, metric), memoryBytes, seed };
 }

@@ -90,6 +90,9 @@ export class CircuitPanel {
       case 'edit':
         await this.#edit(message.edit);
         break;
+      case 'metric':
+        await model.setMetric(message.metric);
+        break;
       case 'ask':
         await this.#ask(message);
         break;

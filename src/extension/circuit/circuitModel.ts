@@ -3,7 +3,12 @@ import { dirname, resolve } from 'node:path';
 import { readCircuit } from '../../core/circuits/circuitFile.ts';
 import { resolveModelName } from '../../core/tasks/modelName.ts';
 import type { CircuitFile } from '../../shared/circuit.ts';
-import { type CircuitFault, type CircuitPanelState, emptyCircuitPanel } from '../../shared/circuitPanelProtocol.ts';
+import {
+  type CircuitFault,
+  type CircuitPanelState,
+  emptyCircuitPanel,
+  type PanelMetric,
+} from '../../shared/circuitPanelProtocol.ts';
 import type {
   CircuitNotifications,
   CircuitQuestion,
@@ -90,6 +95,13 @@ export class CircuitModel {
     this.post(this.#state);
   }
 
+  /** Scores answers another way. */
+  async setMetric(metric: PanelMetric): Promise<void> {
+    const { circuit } = this.#state;
+    this.#update({ metric });
+    if (circuit !== null) await this.#score(circuit);
+  }
+
   /** Takes the file's text, as it is in the editor. What cannot be read leaves the last good circuit in sight. */
   async show(text: string): Promise<void> {
     this.#text = text;
@@ -163,6 +175,7 @@ export class CircuitModel {
       data: { path: resolve(folder, data.path), ...rows },
       circuit,
       seed: SEED,
+      ...(this.#state.metric !== null && { metric: this.#state.metric }),
     };
   }
 

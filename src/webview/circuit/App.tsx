@@ -49,6 +49,7 @@ export function App({ host, theme, width }: AppProps): VNode {
     table: () => setView({ table: !latest.current.view.table }),
     sort: (table, sort) => setView({ sorts: { ...latest.current.view.sorts, [table]: sort } }),
     edit: (edit) => host.postMessage({ type: 'edit', edit }),
+    score: (metric) => host.postMessage({ type: 'metric', metric }),
     ask: (message) => host.postMessage(message),
     tell: (type) => host.postMessage({ type }),
     exportAs: (id) => {

@@ -1,6 +1,7 @@
 import type { VNode } from 'preact';
 import { useMemo } from 'preact/hooks';
 import type { AblationValue } from '../../shared/circuit.ts';
+import type { PanelMetric } from '../../shared/circuitPanelProtocol.ts';
 import { LinkButton } from '../figures/Button.tsx';
 import { type Choice, PanelHeader, Segmented } from '../figures/PanelHeader.tsx';
 import { EmptyState, Notice, ProgressLine } from '../figures/States.tsx';
@@ -27,6 +28,33 @@ const ablations: readonly Choice<AblationValue['kind']>[] = [
   { id: 'resample', label: 'Resample' },
 ];
 
+const metricLabels: Readonly<Record<PanelMetric, string>> = {
+  max: 'Largest foil',
+  mean: 'Mean of the foils',
+  'log-prob': 'Log-probability',
+};
+
+/** How answers are scored, where the data leave a choice. */
+function MetricChoice({ setting, state, actions }: CircuitDrawnProps): VNode | null {
+  if (setting.metrics.length < 2) return null;
+  const chosen = state.metric ?? setting.metrics[0];
+  return (
+    <label class="m-choice">
+      <span>Metric</span>
+      <select
+        value={chosen}
+        onChange={(event) => actions.score((event.currentTarget as HTMLSelectElement).value as PanelMetric)}
+      >
+        {setting.metrics.map((metric) => (
+          <option key={metric} value={metric} selected={metric === chosen}>
+            {metric === 'max' && !setting.metrics.includes('mean') ? 'Foil' : metricLabels[metric]}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
 /** The circuit's corruption, or the data's first, for the switch of what stands in. */
 function ablationOf({ circuit, setting }: CircuitDrawnProps, kind: AblationValue['kind']): AblationValue | null {
   const { ablation } = circuit;
@@ -52,6 +80,7 @@ function Modes(props: CircuitDrawnProps): VNode {
         value={view.columns}
         onChange={(columns) => actions.setView({ columns })}
       />
+      <MetricChoice {...props} />
       {setting.answers.length > 1 && setting.answers.length < 6 ? (
         <Segmented
           label="Answer"

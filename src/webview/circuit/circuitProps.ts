@@ -4,6 +4,7 @@ import type {
   CircuitPanelState,
   CircuitSetting,
   FromCircuitPanel,
+  PanelMetric,
 } from '../../shared/circuitPanelProtocol.ts';
 import type { Theme } from '../figures/theme.ts';
 import type { PictureActions } from '../results/PictureView.tsx';
@@ -14,6 +15,7 @@ import type { AnswerChoice } from './evaluationPictures.ts';
 export interface CircuitActions extends PictureActions {
   readonly setView: (change: Partial<CircuitView>) => void;
   readonly edit: (edit: CircuitEdit) => void;
+  readonly score: (metric: PanelMetric) => void;
   readonly ask: (message: Extract<FromCircuitPanel, { type: 'ask' }>) => void;
   readonly exportAs: (id: string) => void;
   readonly tell: (type: 'showLog' | 'openAsText' | 'goOn' | 'chooseData' | 'retry' | 'cancel' | 'importGraph') => void;

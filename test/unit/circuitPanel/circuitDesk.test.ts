@@ -6,6 +6,7 @@ import type { AnalysisEngine } from '../../../src/core/analyses/analysisEngine.t
 import { readCircuit } from '../../../src/core/circuits/circuitFile.ts';
 import { CircuitDesk, importEapIg } from '../../../src/core/session/circuitDesk.ts';
 import type { CircuitFile } from '../../../src/shared/circuit.ts';
+import type { PanelMetric } from '../../../src/shared/circuitPanelProtocol.ts';
 import type { CircuitQuestion, ScoredCircuit } from '../../../src/shared/circuitRequests.ts';
 import { MechanistError } from '../../../src/shared/errors.ts';
 import { pronounRows } from '../../support/pronounRows.ts';
@@ -44,7 +45,7 @@ describe('what the circuit panel asks of the bundled model', () => {
   };
 
   /** The first answer, which a drag waits for; the rest is stopped. */
-  const firstOf = async (change: Partial<CircuitFile>): Promise<ScoredCircuit['evaluation']> => {
+  const firstOf = async (change: Partial<CircuitFile>, metric?: PanelMetric): Promise<ScoredCircuit['evaluation']> => {
     const controller = new AbortController();
     const seen: ScoredCircuit[] = [];
     const onScored = (scored: ScoredCircuit): void => {
@@ -52,7 +53,8 @@ describe('what the circuit panel asks of the bundled model', () => {
       controller.abort();
     };
     const { signal } = controller;
-    await desk.evaluate(engine, question(change), memoryBytes, onScored, { signal }).catch(() => undefined);
+    const own = { ...question(change), ...(metric && { metric }) };
+    await desk.evaluate(engine, own, memoryBytes, onScored, { signal }).catch(() => undefined);
     return seen[0].evaluation;
   };
 
@@ -94,6 +96,15 @@ describe('what the circuit panel asks of the bundled model', () => {
     const given = last.evaluation.addBack.given;
     expect(given[0].overall.mean).toBeCloseTo(last.evaluation.empty.overall.mean, 6);
     expect(given[3].overall.mean).toBeCloseTo(last.evaluation.inCircuit.overall.mean, 6);
+  });
+
+  it('scores by ln p where that is chosen; a metric that the data do not allow is the first that they do', async () => {
+    const { setting } = await desk.open(engine, question(), memoryBytes, {});
+    expect(setting.metrics).toEqual(['max', 'log-prob']);
+    const usual = await firstOf({});
+    const byProbability = await firstOf({}, 'log-prob');
+    expect([byProbability.metric.label, byProbability.full.overall.mean < 0]).toEqual(['log-probability', true]);
+    expect(await firstOf({}, 'mean')).toMatchObject({ metric: usual.metric, full: usual.full });
   });
 
   it('agrees with itself: taking a node out is the circuit without it, putting one in its gain', async () => {

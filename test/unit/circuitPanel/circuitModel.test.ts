@@ -109,6 +109,18 @@ describe('a circuit panel', () => {
     expect(model.state).toMatchObject({ freshness: 'fresh', progress: null, error: null });
   });
 
+  it('another metric asks for the numbers once more, and stays for the next question', async () => {
+    const { engine, model } = await scored();
+    expect(engine.last('circuit.evaluate').params).not.toHaveProperty('question.metric');
+    void model.setMetric('mean');
+    await settle();
+    expect(engine.last('circuit.evaluate').params).toMatchObject({ question: { metric: 'mean' } });
+    expect(model.state).toMatchObject({ metric: 'mean', freshness: 'old' });
+    void model.show(circuitToText(without('L9.H9')));
+    await settle();
+    expect(engine.last('circuit.evaluate').params).toMatchObject({ question: { metric: 'mean' } });
+  });
+
   it('after an edit the old numbers stay, grey, and the older question is dropped', async () => {
     const { engine, model } = await scored();
     const first = engine.last('circuit.evaluate');

@@ -21,6 +21,7 @@ const actions = {
   sort: nothing,
   setView: nothing,
   edit: nothing,
+  score: nothing,
   ask: nothing,
   exportAs: nothing,
   tell: nothing,
