@@ -106,4 +106,19 @@ describe('features on a corpus', () => {
     }
     expect(corpusShares(corpus, 1e6)).toHaveLength(1);
   });
+
+  it('cost one forward pass of each text up to their last layer, however many they are', async () => {
+    const { windows, tokens } = await shareWindows(model, corpus, share(0, 0, corpus.bytes));
+    const positions = windows.reduce((sum, { ids }) => sum + ids.length, 0);
+    expect(positions).toBeLessThanOrEqual(tokens);
+    const passes = async (count: number) => {
+      const many = Array.from({ length: count }, (_, i) => features[i % 3]);
+      const before = engine.runner.counters.blockPositions;
+      await couplingShare(context(), corpus, share(0, 0, corpus.bytes), many, 5);
+      return engine.runner.counters.blockPositions - before;
+    };
+    // Layers 0 and 1: what enters layer 2 is there before it runs.
+    expect(await passes(3)).toBe(2 * positions);
+    expect(await passes(100)).toBe(2 * positions);
+  });
 });
