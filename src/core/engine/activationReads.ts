@@ -66,7 +66,7 @@ export class ActivationReads {
     return array;
   }
 
-  /** Stores a tile's activation: `[items, tileRows, …]`, or `[items, head, tileRows, tileKeys]`. */
+  /** Stores a tile's activation: `[items, tileRows, …]`, or `[items, head, tileRows, tileKeys]`. It may keep `data`. */
   store(
     layer: number,
     hook: BlockHook,
@@ -75,6 +75,11 @@ export class ActivationReads {
     dims: readonly number[],
     data: Float32Array,
   ): void {
+    if (this.holdsAll(tile, tileRows) && (!isAttentionMap(hook) || dims[3] === this.keys)) {
+      // Whoever gives it has no further use for it: nothing to copy.
+      this.arrays.set(ActivationReads.key(layer, hook), { dims, data });
+      return;
+    }
     const { data: target } = this.array(layer, hook);
     // Attention maps have one group of rows per head, everything else one per item.
     const groupsPerItem = isAttentionMap(hook) ? this.config.nHeads : 1;
@@ -93,6 +98,10 @@ export class ActivationReads {
   /** Stores rows of a residual stream `[batch, new, d_model]` that lies in JavaScript. */
   storeResidual(layer: number, hook: BlockHook, tile: Tile, tileRows: TileRows, residual: Float32Array): void {
     const { dModel } = this.config;
+    if (this.holdsAll(tile, tileRows)) {
+      this.array(layer, hook).data.set(residual);
+      return;
+    }
     const some = new Float32Array(tile.items * tileRows.local.length * dModel);
     let at = 0;
     for (let item = 0; item < tile.items; item += 1) {
@@ -103,6 +112,12 @@ export class ActivationReads {
       }
     }
     this.store(layer, hook, tile, tileRows, [tile.items, tileRows.local.length, dModel], some);
+  }
+
+  /** Whether a tile is everything that is read, in the order asked for. */
+  private holdsAll({ items, rows }: Tile, { local, target }: TileRows): boolean {
+    const whole = items === this.batch && rows === this.rows && local.length === rows;
+    return whole && local.every((row, i) => row === i && target[i] === i);
   }
 
   /**

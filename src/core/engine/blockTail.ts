@@ -70,11 +70,6 @@ export class BlockTail {
     const { y } = await this.pool.run(edits?.kind ?? this.kind, layer, feeds, ['y'], { signal });
     return finiteNumbers(y, `blocks.${layer}.hook_resid_post`);
   }
-
-  /** Frees the graphs; the tail can be used again. */
-  async release(): Promise<void> {
-    await this.pool.release(this.kind);
-  }
 }
 
 /** Some rows of a mask `[1, 1, rows, keys]`. */

@@ -1,3 +1,4 @@
+import { readSync } from 'node:fs';
 import { type FileHandle, open, realpath } from 'node:fs/promises';
 import { MechanistError } from '../../shared/errors.ts';
 import type { BlockWeights, LinearWeights, ModelWeights, NormWeights, TensorLocation } from '../models/modelWeights.ts';
@@ -25,10 +26,20 @@ export class WeightFiles {
     while (done < bytes.length) {
       const at = location.offset + start * FLOAT_BYTES + done;
       const { bytesRead } = await handle.read(bytes, done, bytes.length - done, at);
-      if (bytesRead === 0) {
-        throw new MechanistError('model-corrupt', `${location.file} ends early. Download or copy the model again.`);
-      }
-      done += bytesRead;
+      done += filled(bytesRead, location);
+    }
+  }
+
+  /**
+   * The same for a few rows, most of which the system has in memory: a thousand waits for another thread take longer than
+   * the reading, and this thread has nothing else to do before the rows are there.
+   */
+  private readAtOnce({ fd }: FileHandle, location: TensorLocation, start: number, target: Float32Array): void {
+    const bytes = new Uint8Array(target.buffer, target.byteOffset, target.byteLength);
+    let done = 0;
+    while (done < bytes.length) {
+      const at = location.offset + start * FLOAT_BYTES + done;
+      done += filled(readSync(fd, bytes, done, bytes.length - done, at), location);
     }
   }
 
@@ -55,10 +66,11 @@ export class WeightFiles {
     const sorted = [...new Set(wanted)].sort((a, b) => a - b);
     const place = new Map(sorted.map((row, index) => [row, index]));
     const read = new Float32Array(sorted.length * width);
+    const handle = await this.handle(location.file);
     for (let first = 0; first < sorted.length; ) {
       let end = first + 1;
       while (end < sorted.length && sorted[end] === sorted[end - 1] + 1) end += 1;
-      await this.read(location, sorted[first] * width, read.subarray(first * width, end * width));
+      this.readAtOnce(handle, location, sorted[first] * width, read.subarray(first * width, end * width));
       first = end;
     }
     const values = new Float32Array(wanted.length * width);
@@ -90,6 +102,12 @@ export class WeightFiles {
     this.handles.clear();
     for (const handle of handles) await (await handle).close();
   }
+}
+
+/** How many bytes came. @throws MechanistError `model-corrupt` when none did */
+function filled(bytesRead: number, { file }: TensorLocation): number {
+  if (bytesRead > 0) return bytesRead;
+  throw new MechanistError('model-corrupt', `${file} ends early. Download or copy the model again.`);
 }
 
 /**

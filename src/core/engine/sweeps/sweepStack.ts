@@ -4,20 +4,21 @@ import { type BlockRows, maskRows } from '../blockTail.ts';
 import type { ModelRunner, RunContext } from '../modelRunner.ts';
 import { allFinite, checkFinite, finiteNumbers, isNonFinite } from '../nonFinite.ts';
 import { type Feeds, floatTensor, integerTensor, type SessionKind } from '../sessionPool.ts';
-import { TAIL_INPUTS } from '../tailGraph.ts';
+import { buildTailGraph, TAIL_INPUTS } from '../tailGraph.ts';
 import { buildAttendGraph } from './attendGraph.ts';
 import { buildHeadDeltaGraph } from './headDeltaGraph.ts';
 import { buildMlpGraph, buildReadMlpGraph, mlpHooks } from './mlpGraph.ts';
 import { buildProjectGraph } from './projectGraph.ts';
 import { bundleInputs } from './sharedPast.ts';
 
-/** The parts of blocks that sweeps run. Their weights stay in the file's pages: only whole blocks are worth a packed copy. */
+/** The parts of blocks that sweeps run. Most leave their weights in the file's pages: whole blocks are worth a packed copy. */
 export class SweepStack {
   readonly config: ModelConfig;
   private readonly inputs: AttentionInputs;
   private readonly mlpKind: SessionKind;
   private readonly readMlpKind: SessionKind;
   private readonly projectKind: SessionKind;
+  private readonly tailKind: SessionKind;
   private readonly deltaKinds = new Map<number, SessionKind>();
   private readonly attendKinds = new Map<number, SessionKind>();
 
@@ -34,6 +35,13 @@ export class SweepStack {
       name: 'sweep mlp, read',
       packed: false,
       build: (layer) => buildReadMlpGraph(config, weights.blocks[layer], layer),
+    };
+    // One layer of one model: a sweep runs it for every cell, and a packed copy saves a sixth of it.
+    this.tailKind = {
+      name: 'sweep tail',
+      packed: true,
+      ownedByCaller: true,
+      build: (layer) => buildTailGraph(config, weights.blocks[layer], layer),
     };
     this.projectKind = {
       name: 'sweep projections',
@@ -172,7 +180,8 @@ export class SweepStack {
   /** resid_post at some of the new positions only, `[items, rows, d_model]`. `rows`: indices into the new positions. */
   async tail(layer: number, block: BlockRows, rows: readonly number[], context: RunContext): Promise<Float32Array> {
     try {
-      return await this.runner.tail.run(layer, block, rows, context.signal);
+      const edits = { kind: this.tailKind, feeds: {} };
+      return await this.runner.tail.run(layer, block, rows, context.signal, edits);
     } catch (error) {
       // The whole block says at which of its hooks.
       if (isNonFinite(error)) await this.block(layer, block, context);
@@ -182,9 +191,9 @@ export class SweepStack {
 
   /** Frees the graphs; the stack can be used again. */
   async release(): Promise<void> {
-    const { pool, tail } = this.runner;
-    await tail.release();
+    const { pool } = this.runner;
     for (const kind of [
+      this.tailKind,
       this.mlpKind,
       this.readMlpKind,
       this.projectKind,
