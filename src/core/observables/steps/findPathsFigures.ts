@@ -114,7 +114,7 @@ function pathsTable({ lengths }: FoundPaths, places: Places, total: number, seed
     subtitle: 'running: sum of the paths of its length so far; share: of the clean − corrupted difference',
     columns: [
       ...[{ name: 'path' }, { name: 'length' }, logits('contribution'), logits('low'), logits('high')],
-      ...[logits('running'), { name: 'running share', unit: 'share' }],
+      ...[logits('running'), { name: 'running', unit: 'share' }],
     ],
   };
 }
@@ -131,8 +131,8 @@ function lengthsTable({ lengths }: FoundPaths, total: number): TablePicture {
     ...{ type: 'table', id: 'lengths', title: 'What paths of each length account for', rows },
     subtitle: 'of the clean − corrupted difference; paths of one length do not overlap',
     columns: [
-      ...[{ name: 'length' }, { name: 'tried' }, { name: 'kept' }, logits('kept, sum'), logits('rest')],
-      { name: 'share', unit: 'share' },
+      ...[{ name: 'length' }, { name: 'tried' }, { name: 'kept' }, logits('sum'), logits('rest')],
+      { name: 'sum', unit: 'share' },
     ],
   };
 }

@@ -209,12 +209,13 @@ function topTable(found: Findings, seed: number, top: number): TablePicture {
   const size = ({ layer, head }: { layer: number; head: number }) => Math.abs(found.head(layer, head, 'patched') ?? 0);
   const heads = [...found.heads].sort((a, b) => size(b) - size(a)).slice(0, top);
   const logits = (name: string) => ({ name, unit: 'logits' });
+  const largest = Math.max(0, ...(found.all('norm') ?? []));
   return {
     ...{ type: 'table', id: 'top', title: 'Heads with the largest patched effect' },
     subtitle: `low and high: 95 % interval of the patched effect, n = ${found.n}`,
     columns: [
       ...[{ name: 'head' }, logits('patched'), logits('low'), logits('high')],
-      ...[logits('difference'), logits('direct'), { name: 'norm' }],
+      ...[logits('difference'), logits('direct'), { name: 'norm', unit: 'share of the largest' }],
     ],
     rows: heads.map(({ layer, head, name }) => {
       const estimate = estimateOf(
@@ -222,8 +223,8 @@ function topTable(found: Findings, seed: number, top: number): TablePicture {
         seed,
       );
       const [low, high] = estimate?.interval ?? [null, null];
-      const others = (['difference', 'direct', 'norm'] as const).map((measure) => found.head(layer, head, measure));
-      return [name, estimate?.mean ?? null, low, high, ...others];
+      const others = (['difference', 'direct'] as const).map((measure) => found.head(layer, head, measure));
+      return [name, estimate?.mean ?? null, low, high, ...others, shareOf(found.head(layer, head, 'norm'), largest)];
     }),
   };
 }
