@@ -86,7 +86,7 @@ describe('an observable', () => {
     for (const theme of ['light', 'dark'] as const) {
       await workbench.useTheme(theme);
       expect(await workbench.hover('The nurse', 'nurse', wanted)).toMatch(
-        /norm scales frozen[\s\S]*the path in all .* logits, .* % of/,
+        /norm scales frozen[\s\S]* in all .* logits, .* % of/,
       );
       await workbench.screenshot(theme, 'observable propagation');
     }

@@ -3,7 +3,7 @@ import { percent, share, signed, signedFixed, visibleToken } from '../../shared/
 import type { Palette } from '../../shared/palette.ts';
 import type { LensTable, PropagationDetail, TraceDocument } from '../../shared/traceDocument.ts';
 import { codeSpan, escapeHtml } from '../markdown.ts';
-import { propagationText, worstNorm } from '../promptLanguage/propagationText.ts';
+import { normText, shortPath, worstNorm } from '../promptLanguage/propagationText.ts';
 import { type CarrierTable, carrierTable } from './carriedBy.ts';
 import { attributionBar, lensBars, rowBar } from './hoverImages.ts';
 
@@ -66,7 +66,7 @@ function header({ document, token }: HoverCardInput): string {
   const name = strong(codeSpan(visibleToken(text)));
   const note = isRest({ document, token }) ? 'idle heads rest here' : methodNotes[document.method];
   const { propagation } = document;
-  const said = propagation ? propagationText(propagation) : `${methodNames[document.method]}, ${note}`;
+  const said = propagation ? `propagation, ${normText(propagation)}` : `${methodNames[document.method]}, ${note}`;
   const method = quiet(small(escapeHtml(said)));
   return `<div>${name}${gap}${quiet('token id')} ${strong(String(id))}${gap}${place}${gap}${method}</div>`;
 }
@@ -89,7 +89,7 @@ function propagated(
   { document, token, scaleMax, palette }: Pick<HoverCardInput, 'document' | 'token' | 'scaleMax' | 'palette'>,
   detail: PropagationDetail,
 ): string {
-  const { label, value: total } = document.observable;
+  const { value: total } = document.observable;
   const of = (values: readonly number[]) => values[token] ?? Number.NaN;
   const bar = attributionBar(of(document.attributions), scaleMax, palette);
   const emphasised = (text: string, view: PropagationDetail['view']) => (view === detail.view ? strong(text) : text);
@@ -98,13 +98,13 @@ function propagated(
     `attention ${share(of(detail.attention))}`,
     emphasised(`A·x·y ${signed(of(detail.contributions))} logits`, 'contribution'),
   ].join(gap);
-  const ofTotal = detail.share === null ? '' : `, ${percent(detail.share)} of ${codeSpan(label)} ${signedFixed(total)}`;
+  const ofTotal = detail.share === null ? '' : `, ${percent(detail.share)} of ${signedFixed(total)}`;
   const worst = worstNorm(detail);
   const turn = worst ? Math.round((worst.angle * 180) / Math.PI) : 0;
   const doubt = worst
     ? `${gap}${warning(`ρ ${share(Math.abs(worst.rho))} at ${escapeHtml(worst.norm)} turns the gradient by ${turn}°`)}`
     : '';
-  const sum = `the path in all ${signed(detail.contribution)} logits${ofTotal}${doubt}`;
+  const sum = `${codeSpan(shortPath(detail.path))} in all ${signed(detail.contribution)} logits${ofTotal}${doubt}`;
   return `<div>${bar}${gap}${numbers}</div><div>${small(sum)}</div>`;
 }
 

@@ -10,6 +10,7 @@ import type { AttributionMethod } from '../../shared/traceDocument.ts';
 import type { EnginePort } from '../engineClient.ts';
 import type { ModelDirectory } from '../modelDirectory.ts';
 import { firstTrace } from './firstTrace.ts';
+import type { PromptSession } from './promptSession.ts';
 import type { PromptSessions } from './promptSessions.ts';
 import { nodeItems, normItems, promptTokens, viewItems } from './propagationHelp.ts';
 import { modelNamedIn, namedItems, tokenItems } from './tokenCompletion.ts';
@@ -128,7 +129,7 @@ export class FrontMatterHelp implements vscode.CompletionItemProvider, vscode.Ho
     if (key === 'method') return methodItems();
     if (key === 'norm') return normItems();
     if (key === 'view') return viewItems();
-    if (key === 'node') return await this.#nodes(document, position, before.replace(/^\w+:\s*/, ''));
+    if (key === 'node') return await this.#nodes(document, position, before.replace(/^\w+:\s*/, ''), yaml);
     if (key === 'position') return [new vscode.CompletionItem('last', vscode.CompletionItemKind.EnumMember)];
     if (!/^\w*$/.test(before)) return [];
     const present = new Set(lines.flatMap((line) => /^(\w+):/.exec(line)?.[1] ?? []));
@@ -139,12 +140,21 @@ export class FrontMatterHelp implements vscode.CompletionItemProvider, vscode.Ho
     document: vscode.TextDocument,
     position: vscode.Position,
     typed: string,
+    yaml: string,
   ): Promise<vscode.CompletionItem[]> {
     const session = this.#sessions.get(document);
-    if (session?.choice?.kind !== 'use') return [];
-    const info = await this.#models.load(session.choice.ref).catch(() => null);
-    const traced = firstTrace(session);
+    const model = session && (await this.#model(document, session, yaml));
+    const info = model && (await this.#engine.request('models.info', { model }).catch(() => null));
+    const traced = session ? firstTrace(session) : null;
     return info ? nodeItems(position, typed, { info, traced, tokens: promptTokens(traced) }) : [];
+  }
+
+  /** The model in force, also while something in the front matter is broken; null where there is none. */
+  async #model(document: vscode.TextDocument, { settings }: PromptSession, yaml: string): Promise<string | null> {
+    const folder = document.uri.scheme === 'file' ? dirname(document.uri.fsPath) : null;
+    const name = modelNamedIn(yaml) ?? settings.model;
+    const choice = await this.#models.choose(name, settings.fallbackModel, folder).catch(() => null);
+    return choice?.kind === 'use' ? choice.ref : null;
   }
 
   /** Names of the settings, and tokens of the model; asked anew with each letter. */
@@ -157,13 +167,10 @@ export class FrontMatterHelp implements vscode.CompletionItemProvider, vscode.Ho
     const session = this.#sessions.get(document);
     if (!session || place.path.length > 1) return new vscode.CompletionList();
     const names = place.kind === 'value' ? namedItems(session.settings.observables.specs, 'settings') : [];
-    const { settings } = session;
-    const folder = document.uri.scheme === 'file' ? dirname(document.uri.fsPath) : null;
-    const name = modelNamedIn(yaml) ?? settings.model;
-    const choice = await this.#models.choose(name, settings.fallbackModel, folder).catch(() => null);
-    if (choice?.kind !== 'use') return new vscode.CompletionList(names);
+    const model = await this.#model(document, session, yaml);
+    if (model === null) return new vscode.CompletionList(names);
     const likely = firstTrace(session)?.next ?? [];
-    const asked = { engine: this.#engine, model: choice.ref, likely };
+    const asked = { engine: this.#engine, model, likely };
     const tokens = await tokenItems({ document, position }, place, asked).catch(() => []);
     return new vscode.CompletionList([...names, ...tokens], true);
   }

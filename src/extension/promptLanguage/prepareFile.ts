@@ -1,5 +1,6 @@
 import type { PromptFile, PromptSection } from '../../core/tasks/promptFile.ts';
 import type { TermCheck } from '../../shared/engineProtocol.ts';
+import type { ModelInfo } from '../../shared/modelInfo.ts';
 import type { EnginePort } from '../engineClient.ts';
 import type { ModelChoice, ModelDirectory } from '../modelDirectory.ts';
 import type { PromptSettings } from '../settings.ts';
@@ -47,30 +48,58 @@ async function checkTerms(
   return known;
 }
 
+interface Question {
+  readonly file: PromptFile;
+  readonly settings: PromptSettings;
+  readonly folder: string | null;
+  readonly checks: TermChecks;
+}
+
+/** What only a model can tell of a file: its tokens, layers and heads. No weights are needed. */
+async function problemsFor(
+  { file, settings, checks }: Question,
+  choice: ModelChoice & { readonly kind: 'use' },
+  info: ModelInfo,
+  port: EnginePort,
+): Promise<FileProblem[]> {
+  const model = choice.insteadOf ? `${choice.ref} (instead of ${choice.insteadOf.name})` : choice.ref;
+  const known = await checkTerms(file, choice.ref, checks, port);
+  const { observable } = file.frontMatter ?? {};
+  const all = observable ? termProblems(observable, known, model, settings.observables.specs) : [];
+  const terms = all.filter(({ code }) => code !== 'leading-space' || file.prompts.some(wantsSpace));
+  return [...terms, ...propagationProblems(file, settings, info)];
+}
+
+/** A file that cannot be traced yet: what else is wrong with it, as far as that can be told. */
+async function blockedProblems(question: Question, port: EnginePort, models: ModelDirectory): Promise<FileProblem[]> {
+  const { file, settings, folder } = question;
+  if (!file.frontMatter?.observable && !file.frontMatter?.node) return [];
+  const choice = await models.choose(namedModel(file, settings), settings.fallbackModel, folder);
+  if (choice.kind === 'absent') {
+    const problem = modelProblem(file, choice.absent);
+    return problem ? [problem] : [];
+  }
+  const info = await port.request('models.info', { model: choice.ref });
+  return await problemsFor(question, choice, info, port);
+}
+
 /**
  * Chooses the model of a file, has it opened, and checks what only the engine can check.
  * @throws MechanistError of the engine.
  */
-export async function prepareFile(
-  question: { file: PromptFile; settings: PromptSettings; folder: string | null; checks: TermChecks },
-  port: EnginePort,
-  models: ModelDirectory,
-): Promise<PreparedFile> {
-  const { file, settings, folder, checks } = question;
-  if (hasErrors(file)) return { kind: 'blocked', choice: null, problems: [] };
+export async function prepareFile(question: Question, port: EnginePort, models: ModelDirectory): Promise<PreparedFile> {
+  const { file, settings, folder } = question;
+  if (hasErrors(file)) {
+    const problems = await blockedProblems(question, port, models).catch(() => []);
+    return { kind: 'blocked', choice: null, problems };
+  }
   const choice = await models.choose(namedModel(file, settings), settings.fallbackModel, folder);
   if (choice.kind === 'absent') {
     const problem = modelProblem(file, choice.absent);
     return { kind: 'noModel', choice, problems: problem ? [problem] : [] };
   }
   if (file.prompts.length === 0) return { kind: 'ready', choice, problems: [] };
-  const info = await models.load(choice.ref);
-  const model = choice.insteadOf ? `${choice.ref} (instead of ${choice.insteadOf.name})` : choice.ref;
-  const known = await checkTerms(file, choice.ref, checks, port);
-  const { observable } = file.frontMatter ?? {};
-  const all = observable ? termProblems(observable, known, model, settings.observables.specs) : [];
-  const terms = all.filter(({ code }) => code !== 'leading-space' || file.prompts.some(wantsSpace));
-  const problems = [...terms, ...propagationProblems(file, settings, info)];
+  const problems = await problemsFor(question, choice, await models.load(choice.ref), port);
   const blocked = problems.some(({ severity }) => severity === 'error');
   return { kind: blocked ? 'blocked' : 'ready', choice, problems };
 }

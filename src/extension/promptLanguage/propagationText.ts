@@ -11,20 +11,25 @@ const normNames: Readonly<Record<PropagationDetail['norm'], string>> = {
   ignore: 'norms ignored',
 };
 
+/** How norms are gone through, in words. */
+export function normText({ norm }: Pick<PropagationDetail, 'norm'>): string {
+  return normNames[norm];
+}
+
 /** `L21.H4@7 <= … <= MLP 12@3`: of a long path its ends. */
-function cut(path: string): string {
+export function shortPath(path: string): string {
   const nodes = path.split(' <= ');
   return nodes.length <= 2 ? path : `${nodes[0]} <= … <= ${nodes.at(-1)}`;
 }
 
 /** `score at L21.H4@7, norm scales frozen`: node, norm mode and view, for a row over a prompt. */
 export function propagationText(detail: PropagationDetail): string {
-  return `${detail.view} at ${cut(detail.path)}, ${normNames[detail.norm]}`;
+  return `${detail.view} at ${shortPath(detail.path)}, ${normNames[detail.norm]}`;
 }
 
 /** `score L21.H4@7`: for the legend. */
 export function shortPropagationText({ view, path }: PropagationDetail): string {
-  return `${view} ${cut(path)}`;
+  return `${view} ${shortPath(path)}`;
 }
 
 /** What a number of the tint says, in a sentence. */

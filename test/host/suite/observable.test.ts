@@ -119,6 +119,33 @@ describe('observables', () => {
   });
 });
 
+describe('observable propagation', () => {
+  before(() => extension().activate());
+  afterEach(closeEditors);
+
+  it('tints by a node that is completed, and says which; another node, another tint', async () => {
+    const method = `${smallWorld}\nmethod: observable-propagation\nview: contribution\nnode: L1.H0 <= `;
+    const document = await openPrompt(promptFile(method, 'The nurse said that'));
+    await diagnostic(document, 'bad-path');
+    await offers(document, 'node: L1.H0 <= ', 'L0.H2');
+    const tints = () =>
+      extension()
+        .exports.promptTints(document)
+        ?.shown.flatMap(({ tokens }) => tokens.map(({ value }) => value)) ?? [];
+    const tintsOf = (node: RegExp) =>
+      until(`the row of ${node}`, async () => {
+        const titles = await lensTitles(document);
+        return titles.some((title) => node.test(title)) && tints().length > 3 && [...tints()];
+      });
+    await replaceText(document, 'node: L1.H0 <= ', 'node: L1.H0');
+    const first = await tintsOf(/^contribution at L1\.H0@\d, norm scales frozen$/);
+    assert.match(await hoverOver(document, 'nurse'), /score x·y .*attention .*A·x·y /);
+    await replaceText(document, 'node: L1.H0', 'node: L0.H2');
+    const second = await tintsOf(/^contribution at L0\.H2@\d, norm scales frozen$/);
+    assert.notDeepEqual(second, first);
+  });
+});
+
 describe('observables of experiments', () => {
   let folder: string;
   before(() => extension().activate());

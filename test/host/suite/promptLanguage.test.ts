@@ -113,7 +113,7 @@ describe('a prompt file on the bundled model', () => {
     const keys = await at(2);
     assert.ok(keys.includes('observable') && keys.includes('position'), keys.join());
     assert.ok(!keys.includes('model'), 'model is there already');
-    const methods = ['direct', 'gradient-times-input', 'integrated-gradients', 'occlusion'];
+    const methods = ['direct', 'gradient-times-input', 'integrated-gradients', 'observable-propagation', 'occlusion'];
     assert.deepEqual((await at(3)).slice(0, methods.length), methods);
     assert.match(await hoverOver(document, 'method'), /occlusion/);
   });

@@ -72,6 +72,14 @@ describe('observable propagation in a prompt file', () => {
     expect((await sessionOf(`${propagation}node: "L29.H9"\n`)).problems).toEqual([['bad-path', 'error', 'L29.H9']]);
   });
 
+  it('is checked together with everything else that is wrong', async () => {
+    const { problems } = await sessionOf(`${propagation}node: L30.H1\nnorm: froze\n`);
+    expect(problems).toEqual([
+      ['unknown-word', 'error', 'froze'],
+      ['bad-path', 'error', 'L30.H1'],
+    ]);
+  });
+
   it('is blamed at its path for a token that the prompt does not have', async () => {
     engine.failure = new MechanistError('bad-input', 'There is no token 9: the prompt has 3.');
     const { problems } = await sessionOf(`${propagation}position: 2\nnode: L21.H4@9\n`);
@@ -133,9 +141,9 @@ describe('what is shown of observable propagation', () => {
     expect(text).toContain(`<strong>score x·y ${signed(scores[6])}</strong>`);
     expect(text).toContain('attention .11');
     expect(text).toContain(`A·x·y ${signed(contributions[6])} logits`);
-    expect(text).toContain('<small>score at L21.H4@7, norm scales frozen<');
-    expect(text).toContain(`the path in all ${signed(contribution)} logits, `);
-    expect(text).toMatch(/\d+ % of <code>␣she − ␣he<\/code> \+\d/);
+    expect(text).toContain('propagation, norm scales frozen');
+    expect(text).toContain(`<code>L21.H4@7</code> in all ${signed(contribution)} logits, `);
+    expect(text).toMatch(/logits, \d+ % of \+\d/);
     expect(text).toContain('Direct split');
     expect(card({ view: 'contribution' })).toContain(`<strong>A·x·y ${signed(contributions[6])} logits</strong>`);
     expect(text).not.toContain('ρ');
