@@ -2,6 +2,7 @@ import type { PackedArray } from '../../shared/packedArray.ts';
 import { type BlockHook, hookName } from '../engine/hookPoints.ts';
 import type { ModelRunner, RunContext } from '../engine/modelRunner.ts';
 import type { SweepStack } from '../engine/sweeps/sweepStack.ts';
+import type { ModelConfig } from '../models/modelConfig.ts';
 
 /** One layer of a pair at its places. "Change": dirty − clean. */
 interface PairLayer {
@@ -157,6 +158,12 @@ class PairReader {
     }
     return await this.stack.headDelta(layer, dz, [0, 0], width, this.context);
   }
+}
+
+/** Bytes that a pair holds, by the number of its places. */
+export function pathPairBytes({ nLayers, nHeads, dModel }: ModelConfig, places: number): number {
+  const perLayer = places * (nHeads * (dModel + places) + 3 * dModel);
+  return Float32Array.BYTES_PER_ELEMENT * nLayers * perLayer;
 }
 
 const HOOKS = ['hook_resid_pre', 'attn.hook_v', 'attn.hook_pattern', 'attn.hook_z', 'hook_mlp_out'] as const;

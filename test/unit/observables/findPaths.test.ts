@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AnalysisEngine } from '../../../src/core/analyses/analysisEngine.ts';
 import type { CellResult, StepContext } from '../../../src/core/experiments/stepKind.ts';
+import { pathPairBytes } from '../../../src/core/observables/pathPair.ts';
 import { findPaths } from '../../../src/core/observables/steps/findPaths.ts';
 import type { FindPathsParams, FoundPaths } from '../../../src/core/observables/steps/findPathsParams.ts';
 import type { TaskItem } from '../../../src/shared/taskSet.ts';
@@ -110,6 +111,13 @@ describe('find-paths', () => {
     const unfinished = findPaths.assemble(context, params, new Map(), new Map([['paths', left[1]]]));
     expect(unfinished.values['tried.2']).toBe(whole.values['tried.2']);
     expect(unfinished.values['tried.3']).toBeUndefined();
+  });
+
+  it('refuses more rows than fit into memory, and says how many do', async () => {
+    const each = pathPairBytes(config, 2);
+    await expect(run({}, { memoryBytes: 3 * each })).resolves.toBeDefined();
+    await expect(run({}, { memoryBytes: 2.5 * each })).rejects.toThrow('Take at most 2 rows');
+    await expect(run({}, { memoryBytes: 0.5 * each })).rejects.toThrow('Take fewer tokens');
   });
 
   it('says what it cannot search on', () => {

@@ -1,10 +1,11 @@
-import { throwIfCancelled } from '../../../shared/errors.ts';
+import { MechanistError, throwIfCancelled } from '../../../shared/errors.ts';
+import { bytes } from '../../../shared/format.ts';
 import type { CellResult, StepContext, StepKind } from '../../experiments/stepKind.ts';
 import { paramSchemas } from '../../experiments/steps/paramSchemas.ts';
 import { countedPasses } from '../../experiments/steps/passes.ts';
 import { shortNumber } from '../../experiments/steps/rowGroups.ts';
 import { normAlong } from '../normPullBack.ts';
-import { readPathPair } from '../pathPair.ts';
+import { pathPairBytes, readPathPair } from '../pathPair.ts';
 import { PathPatcher, type PlacedNode } from '../pathPatcher.ts';
 import { extensionsOf, lengthen, type SearchLength } from '../pathSearch.ts';
 import { type PathStack, withPathStack } from '../pathStack.ts';
@@ -21,6 +22,16 @@ import {
 
 const CELL = 'paths';
 
+/** @throws MechanistError `bad-input` where the rows would not fit into memory together */
+function checkMemory({ model, memoryBytes }: StepContext, rows: number, places: number): void {
+  const each = pathPairBytes(model.config, places);
+  if (rows * each <= memoryBytes) return;
+  const fit = Math.floor(memoryBytes / each);
+  const advice = fit > 0 ? `Take at most ${fit} rows, or fewer tokens at:.` : 'Take fewer tokens at:.';
+  const message = `${rows} rows with ${places} tokens each need ${bytes(rows * each)} of memory at once. ${advice}`;
+  throw new MechanistError('bad-input', message);
+}
+
 /** A patcher for each row: two forward passes each. */
 async function patchersOf(
   context: StepContext,
@@ -29,6 +40,7 @@ async function patchersOf(
 ): Promise<readonly PathPatcher[]> {
   const { runner } = context;
   const { rows, places } = rowsAndPlaces(context, params);
+  checkMemory(context, rows.length, places.labels.length);
   const observable = await runner.unembedding.direction(context.observable(params.observable).terms);
   const patchers: PathPatcher[] = [];
   for (const [i, { item, corrupted }] of rows.entries()) {
