@@ -7,6 +7,7 @@ import type { ModelConfig } from '../models/modelConfig.ts';
 import type { SweepItem } from '../tasks/gridRequest.ts';
 import { headDeltas, pickHeads } from './gridHeads.ts';
 import { type CellRun, type GroupRuns, headAxis, layerAxis, pickRows, type SweepPlan } from './gridPlan.ts';
+import { firstChange } from './patch.ts';
 import { queryHook } from './patchHeads.ts';
 import { type Receiver, Receivers } from './pathReceivers.ts';
 
@@ -92,9 +93,13 @@ function inOrder(data: Float32Array, cells: readonly CellRun[], wanted: readonly
   return result;
 }
 
-function toFinal(mlps: PathPatchRequest['mlps'], { nLayers }: ModelConfig): Pick<SweepPlan, 'start' | 'rows'> {
+function toFinal(
+  mlps: PathPatchRequest['mlps'],
+  first: number,
+  { nLayers }: ModelConfig,
+): Pick<SweepPlan, 'start' | 'rows'> {
   return {
-    start: () => ({ first: 0, boundary: nLayers }),
+    start: (_, count) => (first < count ? { first: 0, boundary: nLayers } : null),
     // Attention is held, so that nothing passes between positions: only the answers' are run.
     rows: async (stack, runs, _start, cells, context) => {
       const streams = new SenderStreams(stack, runs, cells, runs.answers, mlps, context);
@@ -108,15 +113,16 @@ function toFinal(mlps: PathPatchRequest['mlps'], { nLayers }: ModelConfig): Pick
 function toReceivers(
   mlps: PathPatchRequest['mlps'],
   receivers: readonly Receiver[],
+  first: number,
   { nLayers }: ModelConfig,
 ): Pick<SweepPlan, 'start' | 'rows'> {
   const highest = Math.max(...receivers.map(({ layer }) => layer));
   return {
-    start: ({ row }) => (row < highest ? { first: 0, boundary: highest + 1 } : null),
+    start: ({ row }, count) => (row < highest && first < count ? { first, boundary: highest + 1 } : null),
     rows: async (stack, runs, _start, cells, context) => {
-      const everywhere = Array.from({ length: runs.base.count }, (_, position) => position);
-      const streams = new SenderStreams(stack, runs, cells, everywhere, mlps, context);
-      const second = new Receivers(stack, runs, cells, receivers, context);
+      const changed = Array.from({ length: runs.base.count - first }, (_, i) => first + i);
+      const streams = new SenderStreams(stack, runs, cells, changed, mlps, context);
+      const second = new Receivers(stack, runs, cells, receivers, first, context);
       const lowest = Math.min(...cells.map(({ row }) => row));
       for (let layer = lowest; layer <= highest; layer += 1) {
         if (streams.cells.length > 0 && second.hasLayer(layer)) {
@@ -124,7 +130,7 @@ function toReceivers(
         }
         if (layer < highest) await streams.pass(layer);
       }
-      const positions = highest + 1 === nLayers ? runs.answers : everywhere;
+      const positions = highest + 1 === nLayers ? runs.answers : changed;
       return await second.run(highest, positions);
     },
   };
@@ -150,12 +156,13 @@ function checkReceivers(receivers: readonly Receiver[], { nLayers, nHeads }: Mod
  * sender's, which comes from the other run; MLPs are held too, or recomputed. To the final stream: its metric, the final norm
  * recomputed. To receivers: their q, k or v of run 1 replace those of the base run in a second run in which nothing is held; a
  * key or value is its key-value head's, so that all its query heads read it.
- * Cost a cell: to the final stream an output map, and the MLPs above; to receivers up to a forward pass.
+ * Cost a cell: to the final stream an output map, and the MLPs above; to receivers up to a forward pass, of the positions from
+ * the first on at which a prompt differs from its other one.
  * @throws MechanistError `bad-input`: no such receiver
  */
 export function pathPatchPlan(
   request: Pick<PathPatchRequest, 'receivers' | 'mlps' | 'direction'>,
-  _items: readonly SweepItem[],
+  items: readonly SweepItem[],
   config: ModelConfig,
 ): SweepPlan {
   const { receivers, mlps, direction = 'denoising' } = request;
@@ -168,7 +175,9 @@ export function pathPatchPlan(
   const end = toHeads
     ? receivers.map(({ layer, head, input }) => `L${layer}.H${head}.${input}`).join(', ')
     : 'the final residual stream';
-  const parts = toHeads ? toReceivers(mlps, receivers, config) : toFinal(mlps, config);
+  // What all prompts share with their other prompt is as in the base run.
+  const first = firstChange(items);
+  const parts = toHeads ? toReceivers(mlps, receivers, first, config) : toFinal(mlps, first, config);
   return {
     ...parts,
     firstOrder: null,

@@ -12,7 +12,7 @@ export type Receiver = Exclude<PathPatchRequest['receivers'], 'final'>[number];
 interface Replaced {
   /** Index into `cells` of `Receivers` for each run that has them. */
   readonly runs: ReadonlyMap<CellRun, number>;
-  /** `[runs, pos, heads · d_head]` */
+  /** `[runs, pos from the first change on, heads · d_head]` */
   readonly q: Float32Array;
   readonly k: Float32Array;
   readonly v: Float32Array;
@@ -39,6 +39,8 @@ export class Receivers {
     private readonly runs: GroupRuns,
     private readonly cells: readonly CellRun[],
     private readonly receivers: readonly Receiver[],
+    /** Position before which nothing differs from the base run: it is not run again. */
+    private readonly first: number,
     private readonly context: ClimbContext,
   ) {}
 
@@ -46,29 +48,49 @@ export class Receivers {
     return this.receivers.some((receiver) => receiver.layer === layer);
   }
 
-  /** Takes the inputs of a layer's heads from run 1: its stream before the layer, `[cells, pos, d_model]`. */
+  /** Takes the inputs of a layer's heads from run 1: its stream before the layer from the first change on. */
   async read(layer: number, cells: readonly CellRun[], stream: Float32Array): Promise<void> {
-    const inputs = await this.stack.project(layer, stream, cells.length, this.context);
+    const inputs = await this.stack.project(layer, stream, cells.length, this.first, this.context);
     this.replaced.set(layer, { runs: new Map(cells.map((cell, i) => [cell, i])), ...inputs });
   }
 
   /** The stream of run 2 after the highest receiver, at the positions named, `[cells, positions, d_model]`. */
   async run(highest: number, positions: readonly number[]): Promise<Float32Array> {
     const { base } = this.runs;
-    const everywhere = Array.from({ length: base.count }, (_, position) => position);
+    const changed = Array.from({ length: base.count - this.first }, (_, i) => this.first + i);
     const lowest = Math.min(...this.replaced.keys());
     let x: Float32Array | null = null;
     for (let layer = lowest; layer < highest; layer += 1) {
       await this.context.giveWay?.();
-      if (this.replaced.has(layer)) x = await this.receive(layer, x, everywhere);
-      else if (x !== null) x = await this.stack.block(layer, this.rowsOf(x), this.context);
+      const rows: Float32Array | null = this.replaced.has(layer)
+        ? await this.receive(layer, x, changed)
+        : x && (await this.stack.block(layer, this.rowsOf(layer, x), this.context));
+      x = rows && this.over(pickRows(base.residual(layer + 1), base, this.cells, this.everywhere), rows);
     }
     return await this.receive(highest, x, positions);
   }
 
-  private rowsOf(x: Float32Array) {
+  private get everywhere(): number[] {
+    return Array.from({ length: this.runs.base.count }, (_, position) => position);
+  }
+
+  /** Writes rows from the first change on, `[cells, pos, …]`, over those of whole prompts. */
+  private over(whole: Float32Array, rows: Float32Array): Float32Array {
+    const [size, own] = [whole.length / this.cells.length, rows.length / this.cells.length];
+    this.cells.forEach((_, c) => {
+      whole.set(rows.subarray(c * own, (c + 1) * own), (c + 1) * size - own);
+    });
+    return whole;
+  }
+
+  private rowsOf(layer: number, x: Float32Array) {
     const { base } = this.runs;
-    return { x, items: this.cells.length, count: base.count, start: 0, past: base.past(0, 0, []) };
+    const { dModel } = this.stack.config;
+    const count = base.count - this.first;
+    const changed = Array.from({ length: count }, (_, i) => this.first + i);
+    const items = this.cells.map(({ item }) => item);
+    const past = base.past(layer, this.first, items);
+    return { x: this.pick(x, dModel, changed), items: items.length, count, start: this.first, past };
   }
 
   /** A layer with receivers: what its heads do with the replaced inputs instead of their own. */
@@ -138,13 +160,15 @@ export class Receivers {
     positions: readonly number[],
   ): void {
     const { dHead } = this.stack.config;
-    const { count } = this.runs.base;
+    const count = this.runs.base.count - this.first;
     const sourceWidth = source.length / (runs.size * count);
     this.cells.forEach((cell, c) => {
       const run = runs.get(cell);
       if (run === undefined) return;
       positions.forEach((position, p) => {
-        const start = (run * count + position) * sourceWidth + from;
+        // Before the first change, run 1 has what is there already.
+        if (position < this.first) return;
+        const start = (run * count + position - this.first) * sourceWidth + from;
         target.set(source.subarray(start, start + dHead), (c * positions.length + p) * width + at);
       });
     });
@@ -173,6 +197,16 @@ export class Receivers {
     return this.columns(data, width, 0, width, positions);
   }
 
+  /** The same for `[cells, kvHead, pos, d_head]`. */
+  private overHeads(whole: Float32Array, rows: Float32Array): Float32Array {
+    const heads = this.cells.length * this.stack.config.nKeyValueHeads;
+    const [size, own] = [whole.length / heads, rows.length / heads];
+    for (let head = 0; head < heads; head += 1) {
+      whole.set(rows.subarray(head * own, (head + 1) * own), (head + 1) * size - own);
+    }
+    return whole;
+  }
+
   /** One head of `[cells, kvHead, pos, d_head]`: `[cells, pos, d_head]`. */
   private keyHead(data: Float32Array, head: number): Float32Array {
     const { nKeyValueHeads, dHead } = this.stack.config;
@@ -189,8 +223,7 @@ export class Receivers {
   private ofBase(layer: number): Present {
     const { base } = this.runs;
     const { config } = this.stack;
-    const everywhere = Array.from({ length: base.count }, (_, position) => position);
-    const of = (data: Float32Array) => pickRows(data, base, this.cells, everywhere);
+    const of = (data: Float32Array) => pickRows(data, base, this.cells, this.everywhere);
     const { keys, values } = base.keysValuesOf(layer);
     const size = keys.length / base.items;
     const items = (data: Float32Array) =>
@@ -208,23 +241,24 @@ export class Receivers {
   /** The same of a layer whose input has changed: a block run with its hooks read. */
   private async present(layer: number, x: Float32Array): Promise<Present> {
     const { config, runner } = this.stack;
-    const { base } = this.runs;
     const mid: BlockHook[] = config.parallelResidual ? [] : ['hook_resid_mid'];
     const hooks: BlockHook[] = [queryHook(config), 'attn.hook_z', ...mid];
+    const { x: rows, items, count, start, past } = this.rowsOf(layer, x);
     const result = await runner.blocks.forward({
-      ...{ x, batch: this.cells.length, count: base.count, start: 0, fromLayer: layer, toLayer: layer + 1 },
-      reads: { hooks: new Map([[layer, hooks]]), rows: Int32Array.from({ length: base.count }, (_, row) => row) },
+      ...{ x: rows, batch: items, count, start, past: () => past, fromLayer: layer, toLayer: layer + 1 },
+      reads: { hooks: new Map([[layer, hooks]]), rows: Int32Array.from({ length: count }, (_, row) => row) },
       keepKeysValues: true,
       signal: this.context.signal,
     });
     const of = (hook: BlockHook) => result.reads.get(layer, hook).data;
     const [{ keys, values }] = result.keysValues;
+    const whole = this.ofBase(layer);
     return {
-      q: of(queryHook(config)),
-      z: of('attn.hook_z'),
-      keys,
-      values,
-      stream: config.parallelResidual ? result.x : of('hook_resid_mid'),
+      q: this.over(whole.q, of(queryHook(config))),
+      z: this.over(whole.z, of('attn.hook_z')),
+      keys: this.overHeads(whole.keys, keys),
+      values: this.overHeads(whole.values, values),
+      stream: this.over(whole.stream, config.parallelResidual ? result.x : of('hook_resid_mid')),
     };
   }
 }

@@ -2,10 +2,17 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AnalysisEngine } from '../../../src/core/analyses/analysisEngine.ts';
 import { MechanistError } from '../../../src/shared/errors.ts';
 import { withCells } from '../../../src/shared/gridCells.ts';
-import type { GridCell, GridDocument, GridPrompt, GridRequest } from '../../../src/shared/gridDocument.ts';
+import type {
+  GridCell,
+  GridDocument,
+  GridPrompt,
+  GridRequest,
+  PathPatchRequest,
+} from '../../../src/shared/gridDocument.ts';
 import { gridFromJson, gridToJson } from '../../../src/shared/gridFile.ts';
 import { sweep, WORDS, wordEngine } from '../../support/gridContext.ts';
 import { randomModel, SHAPES } from '../../support/randomModel.ts';
+import { maxDelta } from '../reference/referenceFigures.ts';
 
 const config = SHAPES.llama;
 const { nLayers, nHeads } = config;
@@ -79,6 +86,32 @@ describe('laws', () => {
       expect(value).toBeCloseTo(heads.values[nLayers - 1][head] ?? Number.NaN, 4);
     });
     expect(frozen.values.flat()).not.toEqual(recomputed.values.flat());
+  });
+
+  it('patches paths without running what two prompts share, and finds the same', async () => {
+    const last = nLayers - 1;
+    const ends: PathPatchRequest['receivers'][] = [
+      'final',
+      (['q', 'k', 'v'] as const).map((input) => ({ layer: 1, head: 1, input })),
+      [
+        { layer: 1, head: 0, input: 'v' },
+        { layer: last, head: 1, input: 'k' },
+      ],
+    ];
+    // The other pair parts at once: with it, whole prompts are run.
+    const early = { ...pair, corrupted: ' t8 t9 t11 t20 t7' };
+    for (const receivers of ends) {
+      for (const mlps of ['frozen', 'recomputed'] as const) {
+        const request = { ...WORDS, analysis: 'path-patch' as const, receivers, mlps };
+        const alone = await sweep(engine, { ...request, prompts: [pair] });
+        const both = await sweep(engine, { ...request, prompts: [pair, early] });
+        const own = both.byItem.data.filter((_, i) => i % 2 === 0);
+        expect(maxDelta(alone.byItem.data, own), `${JSON.stringify(receivers)} ${mlps}`).toBeLessThan(1e-4);
+        // Whole blocks are what is counted: there is one between these two receivers.
+        if (receivers.length !== 2) continue;
+        expect(2 * alone.cost.forwardPasses).toBeLessThan(both.cost.forwardPasses);
+      }
+    }
   });
 
   it('normalises on the scale of the two runs', async () => {

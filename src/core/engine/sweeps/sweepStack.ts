@@ -119,16 +119,17 @@ export class SweepStack {
     return finiteNumbers(z, `${attention}.hook_z`);
   }
 
-  /** Rotated queries and keys, and values, of all heads, for whole prompts: each `[items, pos, heads · d_head]`. */
+  /** Rotated queries and keys, and values, of all heads, of positions from `start` on: each `[items, pos, heads · d_head]`. */
   async project(
     layer: number,
     x: Float32Array,
     items: number,
+    start: number,
     context: RunContext,
   ): Promise<Readonly<Record<'q' | 'k' | 'v', Float32Array>>> {
     const { dModel } = this.config;
     const count = x.length / (items * dModel);
-    const { [TAIL_INPUTS.mask]: _mask, ...angles } = this.inputs.feeds(layer, 0, count);
+    const { [TAIL_INPUTS.mask]: _mask, ...angles } = this.inputs.feeds(layer, start, count);
     const feeds = { ...angles, x: floatTensor(x, [items, count, dModel]) };
     const result = await this.runner.pool.run(this.projectKind, layer, feeds, ['q', 'k', 'v'], context);
     const of = (name: 'q' | 'k' | 'v') => finiteNumbers(result[name], `blocks.${layer}.attn.hook_${name}`);

@@ -69,6 +69,7 @@ const RECOMPUTED =
  */
 export const patchPaths: StepKind<PatchPathsParams> = {
   name,
+  version: 2,
   params: {
     type: 'object',
     description: 'Patches the paths from each head to the final stream, or to the q, k or v of chosen heads.',
