@@ -52,6 +52,7 @@ const withs: Readonly<Record<string, string>> = {
     '{ observables: [{ a: 1, b: -1 }, { c: 1 }], paths: [L2.H1 <= MLP 1, emb], point: boundary, norm: jacobian, corruption: all }',
   'head-norms': '{ observables: [{ a: 1, b: -1 }, { c: 1 }] }',
   'heads-map': '{ observable: { a: 1, b: -1 }, corruption: all }',
+  'find-paths': '{ observable: { a: 1, b: -1 }, corruption: all, at: [A, B], length: 2, beam: 4 }',
   debias:
     '{ feature: { observable: { a: 1, b: -1 }, path: L1.H0@A }, protected: { c: 1 }, corruption: all, control: texts.txt, controlTokens: 60 }',
   'couple-features':
