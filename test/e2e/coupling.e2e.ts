@@ -1,5 +1,5 @@
 // Couplings on the bundled model: run by CodeLens, read by keyboard and mouse, the experiment changed from the panel.
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Frame } from 'playwright-core';
@@ -152,5 +152,38 @@ describe('an experiment that couples features', () => {
     expect(written()).toContain('  - name: top-tokens\n    run: top-tokens\n');
     expect(written()).toContain('point: boundary }');
     expect(written()).toContain('row: 1 # Ella, Steven');
+  });
+
+  step('debias runs and says what it costs; a feature is exported', async () => {
+    const feature = '{ observable: gender, path: L0.H2@name }';
+    const more = `  - run: debias
+    with: { feature: ${feature}, protected: object, layers: [0, 1] }
+  - run: feature
+    with: { features: [${feature}] }
+`;
+    writeFileSync(join(folder, file), written() + more);
+    await workbench.openFile(file);
+    await workbench.until('both new steps', async () =>
+      (await workbench.codeLenses()).filter((row) => /Run Step/.test(row)).length >= 2 ? true : null,
+    );
+    await workbench.runCommand('Mechanist: Run Experiment');
+    const results = join(folder, 'pronouns.results');
+    await workbench.until('both results', async () =>
+      ['debias.mechanist.json', 'feature.safetensors'].every((name) => existsSync(join(results, name))) ? true : null,
+    );
+    const debias = await workbench.until('all layers', async () => {
+      const found = JSON.parse(readFileSync(join(results, 'debias.mechanist.json'), 'utf8'));
+      return found.complete ? found : null;
+    });
+    expect(debias.title).toMatch(
+      /^Projecting out at L0 is not selective: ␣she − ␣he \+1.* → .*; ␣her − ␣him .*, which was to stay$/,
+    );
+    const bytes = readFileSync(join(results, 'feature.safetensors'));
+    const header = JSON.parse(bytes.subarray(8, 8 + Number(bytes.readBigUInt64LE())).toString());
+    expect(JSON.stringify(header)).toContain('L0.H2');
+    await workbench.openFile('debias.mechanist.json');
+    frame = await panelWith(/What may be said of it/);
+    await workbench.screenshot('dark', 'debias');
+    expect(await readAxe(frame)).toEqual([]);
   });
 });

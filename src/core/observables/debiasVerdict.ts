@@ -29,12 +29,27 @@ export interface DebiasVerdict {
     | 'costly'
     | 'selective here';
   readonly sentence: string;
+  /** The outcome in a line: both gaps, never one alone. */
+  readonly headline: string;
 }
+
+const OUTCOMES: Readonly<Record<DebiasVerdict['kind'], string>> = {
+  'no gap': 'has no gap to remove',
+  'no effect': 'has no effect to speak of',
+  'bias grows': 'widens the gap',
+  'turned round': 'turns the gap round',
+  'not selective': 'is not selective',
+  'cost unknown': 'lowers the gap, its cost is not measured',
+  costly: 'lowers the gap and is costly',
+  'selective here': 'is selective on these prompts',
+};
 
 /** Smaller gaps are none, in logits. */
 const NO_GAP = 0.05;
 /** Share of a gap whose change is too small to speak of. */
 const UNCHANGED = 0.1;
+/** Share of a gap below which its change is none at all. */
+const NONE = 0.03;
 /** Share of a gap that it may have the other way round and still be small. */
 const TURNED = 0.25;
 /** Rise of the control loss that is a price, nats. */
@@ -42,12 +57,19 @@ const COSTLY = 0.05;
 
 const change = ({ before, after }: GapChange) => (after - before) / before;
 const numbers = ({ before, after }: GapChange) => `${signed(before)} to ${signed(after)}`;
+const arrow = (gap: GapChange) => `${gap.label} ${signed(gap.before)} → ${signed(gap.after)}`;
 const percentOf = (ratio: number) => `${Math.round(Math.abs(ratio) * 100)} %`;
 
 function biasWords(gap: GapChange): string {
   const { after, before } = gap;
   if (after * before < 0) return `turns the gap of ${gap.label} round (${numbers(gap)})`;
   return `lowers the gap of ${gap.label} by ${percentOf(change(gap))} (${numbers(gap)})`;
+}
+
+function hardlyWords(gap: GapChange): string {
+  const why = 'here the model does not read it along this direction any more, or not yet';
+  if (Math.abs(change(gap)) < NONE) return `has no effect on the gap of ${gap.label} (${numbers(gap)}): ${why}`;
+  return `changes the gap of ${gap.label} by ${percentOf(change(gap))} only (${numbers(gap)})`;
 }
 
 /** How the protected observable fares; never left out. */
@@ -67,12 +89,15 @@ function protectedWords(gap: GapChange): { readonly kept: boolean; readonly word
 
 /**
  * What an edit did, in one sentence that names both observables, and never calls the fall of the bias alone a success. Thresholds: a
- * gap below 0.05 logits is none; less than a tenth is no change; 0.05 nats of control loss is a price.
+ * gap below 0.05 logits is none; less than a tenth is no effect to speak of; 0.05 nats of control loss is a price.
  */
 export function debiasVerdict({ what, bias, protected: other, control }: DebiasFacts): DebiasVerdict {
   const begin = what[0].toUpperCase() + what.slice(1);
+  const headlineOf = (kind: DebiasVerdict['kind']) =>
+    `${begin} ${OUTCOMES[kind]}: ${arrow(bias)}; ${arrow(other)}, which was to stay`;
   if (Math.abs(bias.before) < NO_GAP) {
-    return { kind: 'no gap', sentence: `There is no gap of ${bias.label} to remove (${signed(bias.before)}).` };
+    const sentence = `There is no gap of ${bias.label} to remove (${signed(bias.before)}).`;
+    return { kind: 'no gap', sentence, headline: headlineOf('no gap') };
   }
   const { kept, words } = protectedWords(other);
   const price = control === null ? null : control.after - control.before;
@@ -83,10 +108,10 @@ export function debiasVerdict({ what, bias, protected: other, control }: DebiasF
   const tell = (kind: DebiasVerdict['kind'], start: string, end: string) => ({
     kind,
     sentence: `${begin} ${start}; ${words}; ${end}.`,
+    headline: headlineOf(kind),
   });
   if (Math.abs(change(bias)) < UNCHANGED) {
-    const start = `has no effect on the gap of ${bias.label} (${numbers(bias)}): here the model does not read it along this direction any more, or not yet`;
-    return tell('no effect', start, cost);
+    return tell('no effect', hardlyWords(bias), cost);
   }
   if (change(bias) > 0) return tell('bias grows', `widens the gap of ${bias.label} (${numbers(bias)})`, cost);
   if (change(bias) < -1 - TURNED) return tell('turned round', biasWords(bias), cost);

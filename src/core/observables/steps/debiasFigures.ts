@@ -208,7 +208,7 @@ export function assembleDebias(
   const head = verdicts.find((verdict) => verdict.own) ?? verdicts[0];
   return {
     ...base,
-    title: head.sentence,
+    title: head.headline,
     subtitle: `${first.feature.name} · changed at ${first.role} · ${first.rows.length} pairs of ${context.task.name}`,
     pictures,
     values: valuesOf(cells, modes),
