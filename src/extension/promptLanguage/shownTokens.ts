@@ -1,4 +1,5 @@
 import type { PromptSection } from '../../core/tasks/promptFile.ts';
+import { isBesideScale } from '../../shared/attributionScale.ts';
 import type { TraceDocument } from '../../shared/traceDocument.ts';
 
 /** A token whose tint is on screen; offsets in the document. */
@@ -7,6 +8,8 @@ export interface ShownToken {
   readonly end: number;
   /** Logits. */
   readonly value: number;
+  /** Does not choose the end of the scale. */
+  readonly besideScale?: true;
 }
 
 /** The tinted tokens of one prompt. They stay, moved along with edits, until the prompt has been traced again. */
@@ -30,6 +33,7 @@ export function placeTokens(prompt: PromptSection, document: TraceDocument): Sho
       start: prompt.toOffset(token.start),
       end: prompt.toOffset(token.end),
       value: document.attributions[i] ?? Number.NaN,
+      ...(isBesideScale(document, i) && { besideScale: true as const }),
     }))
     .filter((token) => token.end > token.start);
   return { start: prompt.start, end: prompt.end, tokens };

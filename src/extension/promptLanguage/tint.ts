@@ -47,7 +47,8 @@ export function beyondEnd(shown: readonly ShownPrompt[], max: number): Beyond {
  * of 1, 2, 5, so that it does not jump to and fro while results arrive. The panel's figures end theirs by the same rule.
  */
 export function scaleEnd(shown: readonly ShownPrompt[], before: number, settled: boolean): number {
-  const values = valuesOf(shown);
+  const counted = shown.map(({ tokens }) => tokens.filter(({ besideScale }) => besideScale !== true));
+  const values = counted.flat().map(({ value }) => value);
   if (!values.some((value) => Number.isFinite(value) && value !== 0)) return before;
   const end = scaleMax(values);
   return settled || shown.length === 1 ? end : Math.max(end, before);

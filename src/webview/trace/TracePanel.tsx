@@ -1,4 +1,5 @@
 import type { VNode } from 'preact';
+import { scaledAttributions } from '../../shared/attributionScale.ts';
 import { beyondScale, scaleMax } from '../../shared/scale.ts';
 import { LinkButton } from '../figures/Button.tsx';
 import { DivergingKey } from '../figures/DivergingKey.tsx';
@@ -75,7 +76,7 @@ const keyRoom = 300;
 function Strip({ document, view, theme, width, selection, actions }: TracePartProps): VNode {
   const { start, end } = windowIn(document, view);
   const { inner } = panelLayout(document, view, theme, width);
-  const max = scaleMax(document.attributions);
+  const max = scaleMax(scaledAttributions(document));
   const tokens = document.tokens
     .slice(start, end)
     .map(({ text }, i) => ({ position: start + i, text, value: document.attributions[start + i] ?? Number.NaN }));

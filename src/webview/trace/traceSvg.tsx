@@ -1,4 +1,5 @@
 import type { VNode } from 'preact';
+import { scaledAttributions } from '../../shared/attributionScale.ts';
 import { visibleToken } from '../../shared/format.ts';
 import { isHighContrast } from '../../shared/palette.ts';
 import { type Beyond, beyondScale, scaleMax } from '../../shared/scale.ts';
@@ -126,7 +127,7 @@ export function traceSvg(shown: TraceShown): string {
     .slice(start, end)
     .map(({ text }, i) => ({ position: start + i, text, value: document.attributions[start + i] ?? Number.NaN }));
   const next = end === document.tokens.length ? nextTokens(document) : [];
-  const max = scaleMax(document.attributions);
+  const max = scaleMax(scaledAttributions(document));
   const stripTop = shown.untitled ? 6 : 42 + subtitle.length * 17;
   let x = pad;
   const keyTop = stripTop + layoutStrip(tokens, next, inner).height;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { resolveModelName } from '../../../src/core/tasks/modelName.ts';
 import { legendPieces } from '../../../src/extension/promptLanguage/legend.ts';
-import { moveShown } from '../../../src/extension/promptLanguage/shownTokens.ts';
+import { moveShown, placeTokens } from '../../../src/extension/promptLanguage/shownTokens.ts';
 import { beyondEnd, scaleEnd, tintRanges, tintStep } from '../../../src/extension/promptLanguage/tint.ts';
 import { makeTrace } from '../../support/traceFixture.ts';
 
@@ -49,6 +49,21 @@ describe('scaleEnd', () => {
     expect(scaleEnd(shown(0.3, 0.2), 2, true)).toBe(0.5);
     expect(scaleEnd(shown(Number.NaN), 2, true)).toBe(2);
     expect(scaleEnd([], 2, true)).toBe(2);
+  });
+});
+
+describe('scores of observable propagation', () => {
+  const document = makeTrace({});
+  const propagation = { view: 'score' } as NonNullable<typeof document.propagation>;
+  const scored = { ...document, propagation, attributions: document.attributions.map((_, i) => (i === 0 ? 900 : 0.4)) };
+
+  it('are scaled without the first token, which is clamped', () => {
+    const prompt = { start: 0, end: 40, toOffset: (at: number) => at } as Parameters<typeof placeTokens>[0];
+    const shown = [placeTokens(prompt, scored)];
+    expect(scaleEnd(shown, 1, true)).toBe(0.5);
+    expect(beyondEnd(shown, 0.5)).toEqual({ below: false, above: true });
+    const contributed = { ...scored, propagation: { ...propagation, view: 'contribution' as const } };
+    expect(scaleEnd([placeTokens(prompt, contributed)], 1, true)).toBe(1000);
   });
 });
 
