@@ -1,6 +1,6 @@
 // The study of the examples, run by its CodeLens, cancelled and resumed; its circuit opened, read, changed by keyboard alone,
 // taken back, exported, and imported again.
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Frame, Locator } from 'playwright-core';
@@ -15,13 +15,25 @@ const folder = mkdtempSync(join(tmpdir(), 'mechanist-circuit-e2e-'));
 const study = 'bundled.experiment.yaml';
 const file = 'bundled.circuit.json';
 const again = 'again.circuit.json';
+const search = 'search.experiment.yaml';
+const searchText = `model: planted
+data: acronyms.bundled.jsonl
+steps:
+  - name: edges
+    run: discover-acdc
+    with: { ablation: { kind: resample, corruption: all }, threshold: 0.00001 }
+`;
 
 let server: RunningServer;
 let workbench: Workbench;
 
 beforeAll(async () => {
-  for (const name of [study, file, 'acronyms.bundled.jsonl'])
+  for (const name of [file, 'acronyms.bundled.jsonl'])
     cpSync(resolve('examples', 'acronyms', name), join(folder, name));
+  // More random circuits than in the example: they must not be over before they are cancelled.
+  const text = readFileSync(resolve('examples', 'acronyms', study), 'utf8');
+  writeFileSync(join(folder, study), text.replace('randomCircuits: 200', 'randomCircuits: 1500'));
+  writeFileSync(join(folder, search), searchText);
   server = await startServer({
     folder,
     extension: { link: resolve('.') },
@@ -91,7 +103,7 @@ describe('the study of the examples', () => {
     const cells = () => (existsSync(parts) ? readFileSync(parts, 'utf8').split('\n').length - 1 : 0);
     await workbench.until('a finished cell', async () => (cells() > 0 ? true : null));
     await press('evaluate', /Cancel/);
-    await says('evaluate', /Run Step.*\d+ of 19 cells/);
+    await says('evaluate', /Run Step.*\d+ of 71 cells/);
     const kept = cells();
     await workbench.screenshot('dark', 'circuit study cancelled');
     await press('evaluate', /Run Step/);
@@ -100,6 +112,37 @@ describe('the study of the examples', () => {
     expect(result.complete).toBe(true);
     // No cell was run twice.
     expect([kept < result.cells.total, cells()]).toEqual([true, result.cells.total]);
+  });
+
+  step('draws what is left while a search runs, and goes on inside it', async () => {
+    await workbench.openFile(search);
+    await press('edges', /Run Step/);
+    await press('edges', /Open Result/);
+    const running = /^ACDC: (\d+) of \d+ edges decided/;
+    const { frame, title } = await titled(running);
+    expect(await frame.locator('svg.m-chart-svg').first().getAttribute('aria-label')).toMatch(
+      /^What is left of the model/,
+    );
+    await workbench.openFile(search);
+    await press('edges', /Cancel/);
+    await says('edges', /Run Step/);
+    const file = join(folder, 'search.results', 'edges.mechanist.json');
+    const left = JSON.parse(readFileSync(file, 'utf8'));
+    expect(left.complete).toBe(false);
+    expect(left.values.decided).toBeGreaterThanOrEqual(Number(running.exec(title)?.[1]));
+    await workbench.openFile('edges.mechanist.json');
+    for (const theme of ['light', 'dark'] as const) {
+      await workbench.useTheme(theme);
+      await workbench.screenshot(theme, 'circuit search');
+    }
+    await workbench.openFile(search);
+    await press('edges', /Run Step/);
+    await says('edges', /done/);
+    const found = JSON.parse(readFileSync(file, 'utf8'));
+    expect([found.complete, found.values.nodes]).toEqual([true, 5]);
+    // One clean run more than a search in one go: nothing was tried twice.
+    expect(found.cost.forwardPasses).toBeGreaterThan(200 * found.values.passes);
+    await workbench.runCommand('View: Close All Editors');
   });
 });
 

@@ -51,7 +51,8 @@ export function stepLens(step: ExperimentStep, state: StepState, uri: string, no
     ? { title: '$(debug-stop) Cancel', tooltip: 'Cancel, keep what is done', target: target('cancel') }
     : { title: '$(play) Run Step', tooltip: 'Runs the cells that are missing', target: target('run') };
   const result = state.kind === 'done' || state.kind === 'partial' ? state.result : null;
-  const opens: ExperimentLensText[] = result ? [{ title: 'Open Result', target: target('open') }] : [];
+  const shown = state.kind === 'running' ? state.result : result;
+  const opens: ExperimentLensText[] = shown ? [{ title: 'Open Result', target: target('open') }] : [];
   if (result?.hasEvaluation) opens.push({ title: 'Open Evaluation', target: target('openEvaluation') });
   if (result?.hasCircuit) opens.push({ title: 'Open Circuit', target: target('openCircuit') });
   return [run, ...opens, ...stateText(state, now)];

@@ -27,7 +27,8 @@ export interface LiveRun {
 export type StepState =
   | { readonly kind: 'none' }
   | { readonly kind: 'queued' }
-  | { readonly kind: 'running'; readonly progress: StepProgress }
+  /** `result`: as far as it is, of this run or of one before. */
+  | { readonly kind: 'running'; readonly progress: StepProgress; readonly result: StepResultFile | null }
   | { readonly kind: 'failed'; readonly message: string }
   | { readonly kind: 'partial' | 'done'; readonly result: StepResultFile; readonly stale: string | null };
 
@@ -58,7 +59,7 @@ export function stepState(
 ): StepState {
   const { live, result, failure, dataChangedAt } = known;
   if (live?.progress?.step === step.name && live.waiting.has(step.name))
-    return { kind: 'running', progress: live.progress };
+    return { kind: 'running', progress: live.progress, result: result ?? null };
   if (live?.waiting.has(step.name)) return { kind: 'queued' };
   if (failure !== undefined) return { kind: 'failed', message: failure };
   if (result === undefined) return { kind: 'none' };

@@ -2,6 +2,7 @@ import type { VNode } from 'preact';
 import type { GraphPicture } from '../../shared/figures.ts';
 import { signed } from '../../shared/format.ts';
 import type { ChartDrawing, ChartMark } from '../charts/chartMark.ts';
+import { numberWidth } from '../figures/text.ts';
 import type { Theme } from '../figures/theme.ts';
 import { unspoken } from '../figures/unspoken.ts';
 import { BoxShape, BoxText, lineOf } from './DiagramDrawing.tsx';
@@ -100,6 +101,8 @@ export function graphDrawing(theme: Theme, picture: GraphPicture, width: number)
   const layout = layoutGraph(picture, width);
   const { boxes, lines, layers, logits, embedding } = layout;
   const widest = lines.at(-1);
+  const widestText = widest?.effect == null ? '' : `widest ${signed(widest.effect)} ${picture.unit}`.trim();
+  const right = logits.x + boxWidth / 2 + 14 + numberWidth(widestText, 11);
   const roles = rolesOf(picture).map(({ role }) => role);
   const { palette } = theme;
   const content = (
@@ -121,17 +124,16 @@ export function graphDrawing(theme: Theme, picture: GraphPicture, width: number)
           <Line key={`${line.from?.id} ${line.to?.id}`} theme={theme} line={line} layout={layout} />
         ))}
       </g>
-      {widest?.effect == null ? null : (
+      {widestText === '' ? null : (
         <text
-          x={layout.width}
+          x={logits.x + boxWidth / 2 + 10}
           y={logits.y + 4}
-          text-anchor="end"
           font-family={theme.uiFont}
           font-size={11}
           fill={palette.secondary}
           {...unspoken}
         >
-          {`widest ${signed(widest.effect)} ${picture.unit}`.trim()}
+          {widestText}
         </text>
       )}
       <End theme={theme} label="logits" x={logits.x} y={logits.y} />
@@ -145,5 +147,5 @@ export function graphDrawing(theme: Theme, picture: GraphPicture, width: number)
     </g>
   );
   const marks = [...boxes].sort((a, b) => a.y - b.y || a.x - b.x).map((box) => markOf(box, layout, picture));
-  return { width: layout.width, height: layout.height, content, marks };
+  return { width: Math.ceil(Math.max(layout.width, right)), height: layout.height, content, marks };
 }

@@ -60,7 +60,7 @@ describe('the row over a step', () => {
     [
       'it runs',
       { live: live(['baseline'], { done: 12, total: 1440 }), result: result() },
-      '$(debug-stop) Cancel | $(sync~spin) 12 of 1,440 cells, 1:42 left',
+      '$(debug-stop) Cancel | Open Result | $(sync~spin) 12 of 1,440 cells, 1:42 left',
     ],
     ['another step runs', { live: live(['residual']) }, '$(play) Run Step'],
     ['it failed', { failure: 'No corruption.' }, '$(play) Run Step | $(error) No corruption.'],
@@ -112,7 +112,7 @@ describe('the row at the top', () => {
     expect(top(stale, stale)).toBe('$(play) Run | Open Results');
     expect(top({ kind: 'queued' }, none)).toBe('$(debug-stop) Cancel | $(sync~spin) opening the model');
     const progress = { step: 'baseline', cells: { done: 1, total: 2 }, label: '', secondsLeft: 60 };
-    expect(top({ kind: 'running', progress }, done)).toBe(
+    expect(top({ kind: 'running', progress, result: null }, done)).toBe(
       '$(debug-stop) Cancel | $(sync~spin) baseline: 1 of 2 cells, 1:00 left | Open Results',
     );
     const broken = parser.parse(text.replace('d.jsonl', ''));
