@@ -94,6 +94,19 @@ describe.each(['gpt2', 'llama'] as const)('couple-features on a model of the sha
     expect(Math.abs((values.CS[0][2] ?? 0) - (values.slope[0][2] ?? 0))).toBeGreaterThan(1e-4);
   });
 
+  it('says what the observables have in common before any path', async () => {
+    const { values, subtitle } = await run({});
+    const [one, other] = await Promise.all(
+      observables.map(async (observable) => {
+        const { direction } = await context.runner.unembedding.direction(context.observable(observable).terms);
+        return direction;
+      }),
+    );
+    const [name] = Object.keys(values).filter((key) => key.startsWith('cosU.'));
+    expect(values[name]).toBeCloseTo(dot(one, other) / Math.sqrt(dot(one, one) * dot(other, other)), 10);
+    expect(subtitle).toMatch(/ · cos of W_U n, before any path: .+ and .+ [+−]\d\.\d\d · /);
+  });
+
   it('angles at the final norm are those of a gradient by differences', async () => {
     const { norms } = pictureOf(await run({}));
     const { runner } = context;

@@ -6,7 +6,7 @@ import { paramSchemas } from '../../experiments/steps/paramSchemas.ts';
 import { countedPasses } from '../../experiments/steps/passes.ts';
 import { pathFormat } from '../../tasks/experiment/pathRefs.ts';
 import { printPath } from '../../tasks/pathText.ts';
-import { couplingEntries } from '../coupling.ts';
+import { cosine, couplingEntries } from '../coupling.ts';
 import { type CouplingShare, couplingShare } from '../couplingShare.ts';
 import { type FeatureRow, featurePromptOf, featuresOfRow } from '../featuresOfRow.ts';
 import type { FeatureVector } from '../featureVector.ts';
@@ -58,12 +58,15 @@ async function weightsCell(context: StepContext, params: CoupleParams): Promise<
   const { norm, point } = { norm: 'scaled' as const, point: 'prompt' as const, ...params };
   const specs = specsOf(params);
   const norms = [];
+  const directions: Float64Array[] = [];
   const seen = new Set<string>();
   for (const [i, { observable }] of specs.entries()) {
     const key = JSON.stringify(observable);
     if (seen.has(key)) continue;
     seen.add(key);
     norms.push({ feature: i, ...(await finalNormAngles(context, context.observable(observable), prompt)) });
+    const { direction } = await context.runner.unembedding.direction(context.observable(observable).terms);
+    directions.push(direction);
   }
   return {
     features: features.map(({ path, hook, vector, observable, warnings }) => {
@@ -72,6 +75,7 @@ async function weightsCell(context: StepContext, params: CoupleParams): Promise<
     }),
     C: entries.map((row) => row.map((entry) => entry.coupling)),
     cos: entries.map((row) => row.map((entry) => entry.cosine)),
+    unembedded: directions.map((one) => directions.map((other) => cosine(one, other))),
     ...{ norms, norm, point, forwardPasses: passes() },
   };
 }
@@ -104,6 +108,7 @@ const listed = { ...featureSchemas.features.items.properties };
  */
 export const coupleFeatures: StepKind<CoupleParams> = {
   name: 'couple-features',
+  version: 2,
   params: {
     type: 'object',
     description:

@@ -1,7 +1,7 @@
 import type { CoupledFeature } from '../../../shared/couplingFeatures.ts';
 import type { CouplingFeature, CouplingPicture, NormCard, NormPoint } from '../../../shared/couplingPicture.ts';
 import type { LinearisationPoint, NormMode } from '../../../shared/features.ts';
-import { count } from '../../../shared/format.ts';
+import { count, signedFixed } from '../../../shared/format.ts';
 import type { StepContext, StepResult } from '../../experiments/stepKind.ts';
 import { fittedLine } from '../coupling.ts';
 import { type CouplingCorpus, type CouplingShare, joinCouplingShares } from '../couplingShare.ts';
@@ -21,6 +21,8 @@ export interface CoupledWeights {
   readonly cos: readonly (readonly number[])[];
   /** One for each observable: a feature of it, and its angles, radians. */
   readonly norms: readonly (FinalNormAngles & { readonly feature: number })[];
+  /** Cosines between W_U n of the observables of `norms`: what they have in common before any path (a control). */
+  readonly unembedded: readonly (readonly number[])[];
   readonly norm: NormMode;
   readonly point: LinearisationPoint;
   readonly forwardPasses: number;
@@ -146,6 +148,15 @@ function valuesOf({ features, values, norms, corpus }: CouplingPicture): Record<
   return named;
 }
 
+/** Pairs of observables whose control is written under the title. */
+const SPOKEN = 3;
+
+/** What observables have in common before any path: small vocabularies reuse one axis, and then all features are alike. */
+function controlsOf({ norms, unembedded }: CoupledWeights, features: readonly CouplingFeature[]) {
+  const names = norms.map(({ feature }) => features[feature].observable);
+  return names.flatMap((from, i) => names.slice(i + 1).map((to, k) => ({ from, to, cos: unembedded[i][i + 1 + k] })));
+}
+
 const formula = 'C = y₁·y₂ / |y₁|², expected score of the column when the row fires with 1';
 
 /** The step as far as its cells are there. */
@@ -166,12 +177,18 @@ export function coupledStep(
   const { row = context.task.items[0].id } = asked;
   const made = `features made at row ${row}, norm mode ${weights.norm}, point ${weights.point}`;
   const of = picture.corpus === null ? 'weights only' : `n = ${count(picture.corpus.tokens)} tokens of ${asked.corpus}`;
+  const controls = controlsOf(weights, picture.features);
+  const before = controls.slice(0, SPOKEN).map(({ from, to, cos }) => `${from} and ${to} ${signedFixed(cos)}`);
+  const control = before.length === 0 ? '' : ` · cos of W_U n, before any path: ${before.join(', ')}`;
   const empty = parts.length > 0 && read === null ? [`${asked.corpus} has no text of two tokens or more.`] : [];
   return {
     title: couplingTitle(picture),
-    subtitle: `${formula} · ${made} · ${of} · no ablation`,
+    subtitle: `${formula} · ${made}${control} · ${of} · no ablation`,
     pictures: [picture],
-    values: valuesOf(picture),
+    values: {
+      ...valuesOf(picture),
+      ...Object.fromEntries(controls.map(({ from, to, cos }) => [`cosU.${from}>${to}`.replaceAll(/\s+/g, ''), cos])),
+    },
     warnings: [
       ...new Set(
         weights.features.flatMap(({ warnings }, i) =>
