@@ -8,6 +8,8 @@ export interface PlainRun {
   readonly interventions?: readonly Intervention[] | ((row: TaskItem) => readonly Intervention[]);
   /** Tokens of the run `other`. */
   readonly other?: (row: TaskItem) => readonly number[];
+  /** Rotary models: positions by whose angles tokens are turned. */
+  readonly turnedAs?: readonly number[];
 }
 
 /** Logit of the answer minus the largest foil's by a whole run with interventions: one number a row. */
@@ -15,13 +17,13 @@ export async function plainDifferences(
   { runner }: AnalysisEngine,
   rows: readonly TaskItem[],
   answer: string,
-  { tokens = ({ ids }) => ids, interventions = [], other }: PlainRun = {},
+  { tokens = ({ ids }) => ids, interventions = [], other, turnedAs }: PlainRun = {},
 ): Promise<number[]> {
   const values: number[] = [];
   for (const row of rows) {
     const own = typeof interventions === 'function' ? interventions(row) : interventions;
     const runs = other && { other: [other(row)] };
-    const result = await runner.runWith([tokens(row)], { interventions: own, ...(runs && { runs }) });
+    const result = await runner.runWith([tokens(row)], { interventions: own, turnedAs, ...(runs && { runs }) });
     const target = row.answers.find(({ name }) => name === answer);
     if (target === undefined) throw new Error(answer);
     const columns = [target.answer, ...target.foils];
@@ -37,9 +39,10 @@ export async function plainPattern(
   tokens: readonly number[],
   layer: number,
   interventions: readonly Intervention[] = [],
+  turnedAs?: readonly number[],
 ): Promise<number[][][]> {
   const hook = `blocks.${layer}.attn.hook_pattern`;
-  const { activations } = await runner.runWith([tokens], { interventions, hooks: [hook] });
+  const { activations } = await runner.runWith([tokens], { interventions, hooks: [hook], turnedAs });
   const pattern = activations.get(hook);
   if (pattern === undefined) throw new Error(hook);
   const [, heads, queries, keys] = pattern.dims;

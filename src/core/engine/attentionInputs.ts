@@ -24,23 +24,23 @@ function causalMask(first: number, queries: number, window: number | null): Floa
   return mask;
 }
 
-/** cos and sin of the rotary angles, `[positions, rotaryDims / 2]`, for positions from `first` on. */
-function rotaryTables(
-  positions: Extract<ModelConfig['positions'], { kind: 'rotary' }>,
-  first: number,
-  count: number,
-): { cos: Float32Array; sin: Float32Array } {
+type RotaryConfig = Extract<ModelConfig['positions'], { kind: 'rotary' }>;
+
+/** Feeds with cos and sin `[1, angles, 1, rotaryDims / 2]` of the rotary angles of positions. */
+export function rotaryFeeds(positions: RotaryConfig, at: readonly number[]): Feeds {
   const half = positions.rotaryDims / 2;
+  const count = at.length;
   const cos = new Float32Array(count * half);
   const sin = new Float32Array(count * half);
   for (let i = 0; i < count; i += 1) {
     for (let j = 0; j < half; j += 1) {
-      const angle = (first + i) * positions.inverseFrequencies[j];
+      const angle = at[i] * positions.inverseFrequencies[j];
       cos[i * half + j] = Math.cos(angle) * positions.attentionFactor;
       sin[i * half + j] = Math.sin(angle) * positions.attentionFactor;
     }
   }
-  return { cos, sin };
+  const dims = [1, count, 1, half];
+  return { [BLOCK_INPUTS.cos]: floatTensor(cos, dims), [BLOCK_INPUTS.sin]: floatTensor(sin, dims) };
 }
 
 interface Remembered {
@@ -76,9 +76,10 @@ export class AttentionInputs {
     const { positions } = this.config;
     if (positions.kind === 'learned') return {};
     if (this.rotary?.first === first && this.rotary.count === count) return this.rotary.feeds;
-    const { cos, sin } = rotaryTables(positions, first, count);
-    const dims = [1, count, 1, positions.rotaryDims / 2];
-    const feeds = { [BLOCK_INPUTS.cos]: floatTensor(cos, dims), [BLOCK_INPUTS.sin]: floatTensor(sin, dims) };
+    const feeds = rotaryFeeds(
+      positions,
+      Array.from({ length: count }, (_, i) => first + i),
+    );
     this.rotary = { first, count, feeds };
     return feeds;
   }

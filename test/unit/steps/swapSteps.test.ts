@@ -18,6 +18,8 @@ const PATTERN = 1e-5;
 
 const [C1, C2] = [2, 4];
 const pairs = [['C1', 'C2']];
+/** Positions by whose angles tokens are turned: those of C1 and C2 exchanged. */
+const turnedAs = Array.from({ length: 11 }, (_, at) => (at === C1 ? C2 : at === C2 ? C1 : at));
 
 function closeTo(value: number, expected: number, tolerance: number): void {
   expect(Math.abs(value - expected)).toBeLessThan(tolerance);
@@ -40,10 +42,16 @@ describe.each(['gpt2', 'gptNeoX', 'llama'])('on a random %s', (name) => {
     remove();
   });
 
-  const perRow = async (answer: string, interventions: readonly (readonly Intervention[])[]) => {
+  const perRow = async (
+    answer: string,
+    interventions: readonly (readonly Intervention[])[],
+    angles?: readonly number[],
+  ) => {
     const values: number[] = [];
     for (const [i, row] of task.items.entries()) {
-      values.push(...(await plainDifferences(engine, [row], answer, { interventions: interventions[i] })));
+      values.push(
+        ...(await plainDifferences(engine, [row], answer, { interventions: interventions[i], turnedAs: angles })),
+      );
     }
     return average(values);
   };
@@ -153,9 +161,19 @@ describe.each(['gpt2', 'gptNeoX', 'llama'])('on a random %s', (name) => {
     expect(twice).toEqual(clean);
   });
 
-  it.runIf(!learned)('E10: says why there is nothing to exchange in a rotary model', () => {
-    const cells = () => swapPositions.cells(stepContext(engine, task), { pairs, heads: ['L1.H2'], metric });
-    expect(cells).toThrow('This model has no position embeddings that could be exchanged');
+  it.runIf(!learned)('E10: exchanges the angles of rotary positions as a plain run does, and says so', async () => {
+    const context = stepContext(engine, task);
+    const { values, warnings } = await runStep(swapPositions, context, { pairs, heads: ['L1.H2'], metric });
+    closeTo(values['C1-C2.L2.clean'], average(await plainDifferences(engine, task.items, 'L2')), TOLERANCE);
+    closeTo(
+      values['C1-C2.L2.positions'],
+      average(await plainDifferences(engine, task.items, 'L2', { turnedAs })),
+      TOLERANCE,
+    );
+    expect(Math.abs(values['C1-C2.L2.positions'] - values['C1-C2.L2.clean'])).toBeGreaterThan(TOLERANCE);
+    const masses = await Promise.all(task.items.map((row) => plainPattern(engine, row.ids, 1, [], turnedAs)));
+    closeTo(values['C1-C2.L1.H2.L3.C2.positions'], average(masses.map((pattern) => pattern[2][10][C2])), PATTERN);
+    expect(warnings.join()).toContain('turned by each other’s angles');
   });
 
   it('E12: exchanges in several heads together, with and without positions, as plain runs do', async () => {
@@ -168,7 +186,7 @@ describe.each(['gpt2', 'gptNeoX', 'llama'])('on a random %s', (name) => {
       const params = { pairs, swapped, heads: ['L2.H1'], to: ['C1', 'T2'], renormalise, queries, metric };
       const { values, pictures, warnings } = await runStep(swapCombination, context, params);
       const bars = pictures.find(({ id }) => id === 'C1-C2 metric');
-      const names = learned ? ['clean', 'positions', 'first', 'both'] : ['clean', 'first'];
+      const names = ['clean', 'positions', 'first', 'both'];
       expect(bars?.type === 'bars' && bars.groups[0].bars.map(({ label }) => label)).toEqual(names);
       expect(warnings.length).toBe((queries === 'all' ? 2 : 0) + (learned ? 0 : 1));
       const options = { renormalise, all: queries === 'all' };
@@ -180,10 +198,16 @@ describe.each(['gpt2', 'gptNeoX', 'llama'])('on a random %s', (name) => {
       );
       closeTo(values['C1-C2.L3.first'], await perRow('L3', edits), TOLERANCE);
       const swap: Intervention = { kind: 'swapPositions', at: { hook: 'hook_pos_embed' }, pairs: [[C1, C2]] };
-      const conditions = learned ? { first: edits, both: edits.map((own) => [swap, ...own]) } : { first: edits };
-      for (const [condition, own] of Object.entries(conditions)) {
-        closeTo(values[`C1-C2.L3.${condition}`], await perRow('L3', own), TOLERANCE);
-        const patterns = await Promise.all(task.items.map((row, i) => plainPattern(engine, row.ids, 2, own[i])));
+      const both = learned ? edits.map((own) => [swap, ...own]) : edits;
+      const turned = learned ? undefined : turnedAs;
+      for (const [condition, own, angles] of [
+        ['first', edits, undefined],
+        ['both', both, turned],
+      ] as const) {
+        closeTo(values[`C1-C2.L3.${condition}`], await perRow('L3', own, angles), TOLERANCE);
+        const patterns = await Promise.all(
+          task.items.map((row, i) => plainPattern(engine, row.ids, 2, own[i], angles)),
+        );
         closeTo(values[`C1-C2.L2.H1.L1.T2.${condition}`], average(patterns.map((p) => p[1][8][5])), PATTERN);
       }
     }

@@ -6,6 +6,7 @@ import { firstPositions, takeRows } from '../keysValues.ts';
 import type { ModelRunner, RunContext, RunResult } from '../modelRunner.ts';
 import { allFinite, nonFiniteError } from '../nonFinite.ts';
 import { checkPositions, checkTokens, parseHooks } from '../runChecks.ts';
+import type { LayerEdits } from '../stackPass.ts';
 import { applyEdits, type Part } from './applyEdits.ts';
 import type { CleanRun } from './cleanRun.ts';
 import { CompiledEdits, InterventionGraphs } from './compiledEdits.ts';
@@ -13,6 +14,7 @@ import { compileEdits } from './editOps.ts';
 import { type EditedFinalNorm, finalNormWithEdits } from './finalNormEdits.ts';
 import { gatherSources, type NamedRuns, runShapes } from './namedRuns.ts';
 import { type InterventionPlan, planInterventions } from './parseInterventions.ts';
+import { turnedLayers } from './turnedLayers.ts';
 
 export interface InterventionRunOptions extends RunContext {
   /** Applied in this order. Data from outside is checked, so it may be of any type. */
@@ -28,6 +30,8 @@ export interface InterventionRunOptions extends RunContext {
    * positions before the first change are taken from it.
    */
   readonly clean?: CleanRun;
+  /** Rotary models: the position by whose angles each token's queries and keys are turned; absent: its own. Not with `clean`. */
+  readonly turnedAs?: readonly number[];
 }
 
 export interface LogitOptions {
@@ -120,6 +124,12 @@ class InterventionRun {
     return x.map((value, i) => value + offset[i]);
   }
 
+  private layers(): (layer: number) => LayerEdits | undefined {
+    const { turnedAs } = this.options;
+    if (turnedAs === undefined) return this.edits.layer;
+    return turnedLayers(this.runner.config, turnedAs, this.length, this.edits.layer);
+  }
+
   async execute(): Promise<InterventionResult> {
     const { runner, batch, length, start, fromLayer } = this;
     const { clean, signal, onProgress } = this.options;
@@ -131,8 +141,8 @@ class InterventionRun {
       ...{ batch, count: length - start, start, fromLayer, toLayer: config.nLayers, signal, onProgress },
       past: clean === undefined ? undefined : (layer) => firstPositions(clean.keysValues[layer], start, config),
       reads: { hooks: hooks.blocks, rows: rows.map((row) => row - start) },
-      edits: this.edits.layer,
-      editedFrom: this.plan.firstLayer,
+      edits: this.layers(),
+      editedFrom: this.options.turnedAs === undefined ? this.plan.firstLayer : 0,
     });
     const residual = this.wholeResidual(x);
     const activations = new Map<string, PackedArray>();
@@ -221,6 +231,9 @@ export class InterventionRunner {
     const { interventions, runs = {}, clean, signal } = options;
     const length = checkTokens(runner.config, tokens);
     if (clean !== undefined) checkClean(clean, tokens);
+    if (clean !== undefined && options.turnedAs !== undefined) {
+      throw new MechanistError('internal', 'A run with other rotary angles shares nothing with a clean run.');
+    }
     const shape = { batch: tokens.length, length, runs: runShapes(runs, runner) };
     const plan = planInterventions(interventions, runner.config, shape);
     this.active += 1;

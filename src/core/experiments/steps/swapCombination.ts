@@ -6,7 +6,7 @@ import { paramSchemas } from './paramSchemas.ts';
 import { pairPositions, pairsOf, pairsSchema } from './rolePairs.ts';
 import { layersWithoutFirst } from './swapBosPlan.ts';
 import { swapFigures } from './swapFigures.ts';
-import { shownRoles, toSchema } from './swapPositions.ts';
+import { ROTARY, shownRoles, toSchema } from './swapPositions.ts';
 import { type Condition, runSwap, type SwapStep, swapCells } from './swapRuns.ts';
 import { answersOf, requireRows } from './taskRows.ts';
 
@@ -40,10 +40,9 @@ function stepOf(context: StepContext, params: SwapCombinationParams): SwapStep {
     { name: 'first', positions: false, first },
     { name: 'both', positions: true, first },
   ];
-  const learned = model.config.positions.kind === 'learned';
   return {
     pairs,
-    conditions: conditions.filter((condition) => learned || !condition.positions),
+    conditions,
     heads: headsOf(context, params.heads),
     to: shownRoles(context, params.pairs, params.to),
     answers: answersOf(task, params.answers),
@@ -63,7 +62,7 @@ function warningsOf({ model }: StepContext, { renormalise, queries = 'all' }: Sw
   if (renormalise !== true)
     warnings.push('As published, changed rows of a pattern no longer add up to 1; with renormalise they do.');
   if (model.config.positions.kind !== 'learned') {
-    warnings.push('This model has no position embeddings to exchange (rotary): the conditions with them are left out.');
+    warnings.push(ROTARY);
   }
   return warnings;
 }
@@ -74,11 +73,11 @@ function warningsOf({ model }: StepContext, { renormalise, queries = 'all' }: Sw
  */
 export const swapCombination: StepKind<SwapCombinationParams> = {
   name: 'swap-combination',
-  version: 2,
+  version: 3,
   params: {
     type: 'object',
     description:
-      'Exchanges position embeddings, attention to the first position in several heads at once, and both: attention and metric.',
+      'Exchanges position embeddings (or rotary angles), attention to the first position in several heads at once, and both: attention and metric.',
     properties: {
       pairs: pairsSchema,
       swapped: {
@@ -110,7 +109,7 @@ export const swapCombination: StepKind<SwapCombinationParams> = {
   assemble: (context, params, results) =>
     swapFigures(context, stepOf(context, params), results, {
       title: 'Exchanging positions and attention to the first position',
-      intervention: `position embeddings, and attention to the first position in ${headsOf(context, params.swapped).length} heads, exchanged between two roles`,
+      intervention: `${context.model.config.positions.kind === 'rotary' ? 'rotary positions' : 'position embeddings'}, and attention to the first position in ${headsOf(context, params.swapped).length} heads, exchanged between two roles`,
       warnings: warningsOf(context, params),
     }),
 };

@@ -1,4 +1,3 @@
-import { MechanistError } from '../../../shared/errors.ts';
 import type { MetricSpec } from '../../../shared/metric.ts';
 import type { StepContext, StepKind } from '../stepKind.ts';
 import { headsOf } from './heads.ts';
@@ -29,14 +28,8 @@ export function shownRoles({ task }: StepContext, pairs: readonly (readonly stri
 }
 
 function stepOf(context: StepContext, params: SwapPositionsParams): SwapStep {
-  const { task, model } = context;
+  const { task } = context;
   requireRows(task);
-  if (model.config.positions.kind !== 'learned') {
-    throw new MechanistError(
-      'bad-input',
-      'This model has no position embeddings that could be exchanged: it turns queries and keys by their position in every head (rotary). swap-bos-attention works on it.',
-    );
-  }
   return {
     pairs: pairsOf(task, params.pairs),
     conditions: [
@@ -54,15 +47,22 @@ function stepOf(context: StepContext, params: SwapPositionsParams): SwapStep {
 const MASK =
   'The tokens stay where they are, and so does what each may attend to: this is not the same as putting the words in another order.';
 
+/** What is exchanged in a model that turns queries and keys by their position. */
+export const ROTARY =
+  'This model has no position embeddings: the queries and keys of the two tokens are turned by each other’s angles in every head (rotary). Values and MLPs never see a position.';
+
+const isRotary = ({ model }: StepContext) => model.config.positions.kind === 'rotary';
+
 /**
- * Exchanges the position embeddings of two roles and shows the attention of heads and the metric before and after (E10 of
+ * Exchanges the position embeddings of two roles (in rotary models: their angles in every head) and shows the attention of heads and the metric before and after (E10 of
  * arXiv 2405.04156). A cell is a pair on 64 rows: two passes.
  */
 export const swapPositions: StepKind<SwapPositionsParams> = {
   name: 'swap-positions',
   params: {
     type: 'object',
-    description: 'Exchanges the position embeddings of two roles: attention and metric before and after.',
+    description:
+      'Exchanges the position embeddings of two roles, or their rotary angles: attention and metric before and after.',
     properties: {
       pairs: pairsSchema,
       heads: paramSchemas.heads,
@@ -77,8 +77,8 @@ export const swapPositions: StepKind<SwapPositionsParams> = {
   run: (context, params, cell) => runSwap(context, stepOf(context, params), cell),
   assemble: (context, params, results) =>
     swapFigures(context, stepOf(context, params), results, {
-      title: 'Exchanging position embeddings',
-      intervention: 'position embeddings exchanged between two roles',
-      warnings: [MASK],
+      title: isRotary(context) ? 'Exchanging rotary positions' : 'Exchanging position embeddings',
+      intervention: `${isRotary(context) ? 'rotary positions' : 'position embeddings'} exchanged between two roles`,
+      warnings: [MASK, ...(isRotary(context) ? [ROTARY] : [])],
     }),
 };

@@ -17,7 +17,7 @@ import { ownAnswers } from './taskRows.ts';
 export interface Condition {
   /** `clean`, `positions`, `first`, `both` */
   readonly name: string;
-  /** Exchanges the position embeddings of the pair. */
+  /** Exchanges the position embeddings of the pair; in rotary models, the angles by which its queries and keys are turned. */
   readonly positions: boolean;
   /** Heads whose attention to the first position is that of the clean run, exchanged between the pair. */
   readonly first: readonly Head[];
@@ -96,7 +96,12 @@ async function countConstantsOnce({ runner }: StepContext, heads: readonly Head[
   return found;
 }
 
-function interventionsOf(step: SwapStep, condition: Condition, pair: readonly [number, number]): Intervention[] {
+function interventionsOf(
+  step: SwapStep,
+  condition: Condition,
+  pair: readonly [number, number],
+  rotary: boolean,
+): Intervention[] {
   const layers = [...new Set(condition.first.map(({ layer }) => layer))];
   const bos = layers.map(
     (layer): Intervention => ({
@@ -112,8 +117,14 @@ function interventionsOf(step: SwapStep, condition: Condition, pair: readonly [n
       ...(step.renormalise && { renormalise: true }),
     }),
   );
+  if (rotary) return bos;
   const swap: Intervention = { kind: 'swapPositions', at: { hook: 'hook_pos_embed' }, pairs: [pair] };
   return condition.positions ? [swap, ...bos] : bos;
+}
+
+/** Every position's own, but for the two that are exchanged. */
+function exchangedPositions(length: number, [a, b]: readonly [number, number]): number[] {
+  return Array.from({ length }, (_, at) => (at === a ? b : at === b ? a : at));
 }
 
 /** Runs a batch under every condition: patterns at the answers, and logits. */
@@ -126,6 +137,7 @@ async function runGroup(
   take: (condition: number, patterns: Patterns, logits: ScoredLogits) => void,
 ): Promise<void> {
   const { runner, signal } = context;
+  const rotary = runner.config.positions.kind === 'rotary';
   const swapped = step.conditions.flatMap(({ first }) => first);
   const recorded = new Map<string, PackedArray>();
   if (swapped.length > 0) {
@@ -137,9 +149,10 @@ async function runGroup(
   for (const [index, condition] of step.conditions.entries()) {
     await context.giveWay?.();
     const once = step.renormalise ? [] : await countConstantsOnce(context, condition.first);
-    const interventions = [...interventionsOf(step, condition, pair), ...once];
+    const interventions = [...interventionsOf(step, condition, pair, rotary), ...once];
+    const turnedAs = rotary && condition.positions ? exchangedPositions(tokens[0].length, pair) : undefined;
     const runs: NamedRuns = condition.first.length > 0 ? { exchanged: recorded } : {};
-    const run = await runner.runWith(tokens, { interventions, runs, hooks, positions, signal });
+    const run = await runner.runWith(tokens, { interventions, runs, hooks, positions, turnedAs, signal });
     take(index, new Patterns(run.activations, positions), await readLogits(run, scoring, signal));
   }
 }
