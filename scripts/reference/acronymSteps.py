@@ -186,13 +186,13 @@ class Steps:
             return edit
         return [(f"blocks.{layer}.attn.hook_v", add([key], -1)), (f"blocks.{layer}.attn.hook_z", add(queries, 1))]
 
-    @staticmethod
-    def position_swap(pair):
+    def position_swap(self, pair):
+        """Of position embeddings, or of the positions by whose angles queries and keys are turned."""
         def edit(x):
             x = x.clone()
             x[:, list(pair)] = x[:, list(reversed(pair))]
             return x
-        return [("hook_pos_embed", edit)]
+        return [("position_ids" if self.m.rotary else "hook_pos_embed", edit)]
 
     def swap_first(self, pair, renormalise):
         swapped, base = self.exchanged(pair), self.score(self.clean)
@@ -206,9 +206,7 @@ class Steps:
         if not renormalise:
             groups = {(layer, head * self.m.kv_heads // self.m.heads): (layer, head) for layer, head in heads}
             first = first + [edit for layer, head in groups.values() for edit in self.once(layer, head)]
-        conditions = {"clean": [], "first": first}
-        if not self.m.rotary:
-            conditions |= {"positions": self.position_swap(pair), "both": self.position_swap(pair) + first}
+        conditions = {"clean": [], "first": first, "positions": self.position_swap(pair), "both": self.position_swap(pair) + first}
         return {name: {"metric": self.score(self.clean, edits).tolist(), "attention": self.at_answers(self.patterns(edits)[shown[0]][:, shown[1]])}
                 for name, edits in conditions.items()}
 

@@ -80,6 +80,7 @@ class Tapped:
 
             def tables(x, position_ids):
                 # The library's own angles (float32) in float32; in float64 the same inverse frequencies, exact products.
+                position_ids = self.tap("position_ids", position_ids)
                 angles = position_ids[..., None].to(x.dtype) * rotary.inv_freq.to(x.dtype)
                 angles = torch.cat((angles, angles), dim=-1)
                 return angles.cos() * rotary.attention_scaling, angles.sin() * rotary.attention_scaling

@@ -89,7 +89,7 @@ describe('experiments in the engine process', () => {
 
   it('go on inside a search that was killed, to the same circuit', async () => {
     const search = `model: ${model}
-data: { file: d.jsonl, rows: 16 }
+data: { file: d.jsonl, rows: 64 }
 steps:
   - run: discover-acdc
     with: { ablation: { kind: zero }, threshold: 0.001 }
@@ -116,8 +116,8 @@ steps:
     await engine.peer.request('experiment.run', asked('whole'));
     const [ours, whole] = [figures('killed'), figures('whole')];
     expect({ ...ours, cost: null }).toEqual({ ...whole, cost: null });
-    // Nothing was tried twice: what was run again is the clean run of the 16 rows.
-    expect(ours.cost.forwardPasses - whole.cost.forwardPasses).toBeCloseTo(16, 1);
+    // Nothing was tried twice: what was run again is the clean run of the 64 rows.
+    expect(ours.cost.forwardPasses - whole.cost.forwardPasses).toBeCloseTo(64, 1);
   });
 
   it('refuse a file with a mistake at its place, before a model is opened', async () => {

@@ -105,10 +105,10 @@ export function scaleOf(values: ArrayLike<number>): number {
   return Array.from(values).reduce((max, value) => Math.max(max, Math.abs(value)), 1);
 }
 
-/** Opens a model as the engine process does. */
-export async function load(path: string, cacheDir: string): Promise<AnalysisEngine> {
+/** Opens a model as the engine process does. One thread, unless a test is long. */
+export async function load(path: string, cacheDir: string, threads = 1): Promise<AnalysisEngine> {
   const model = await openModelFiles(path, { ref: path, cacheDir, availableBytes: Number.MAX_SAFE_INTEGER });
-  return await AnalysisEngine.open(model, { threads: 1, cacheBytes: 64 << 20, version: 'test' });
+  return await AnalysisEngine.open(model, { threads, cacheBytes: 64 << 20, version: 'test' });
 }
 
 export function mechanistCache(): string {

@@ -188,7 +188,6 @@ describe.each([
       checkBars(values, head, expected);
     }
     const { positions, clean } = figures.swapSeveral.published;
-    if (positions === undefined) return;
     const params = { pairs: [['C1', 'C2']], heads: [head], to: ['C1', 'C2', 'T3'], metric };
     checkBars((await runStep(swapPositions, context, params)).values, head, { clean, positions });
   });

@@ -51,7 +51,7 @@ const promptOf = ({ clean, corrupted, answer, foil }: Figures['prompts'][number]
 describe.skipIf(file === null)('sweeps of SmolLM2 against PyTorch', () => {
   let engine: AnalysisEngine;
   beforeAll(async () => {
-    engine = await load(file ?? '', mechanistCache());
+    engine = await load(file ?? '', mechanistCache(), 2);
   });
   afterAll(async () => {
     await engine.close();
