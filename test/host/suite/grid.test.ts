@@ -221,8 +221,7 @@ describe('heat-maps of sweeps', () => {
     const done = doneCount(documentOf(panel));
     assert.ok(done > 0);
     await panel.receive({ type: 'resume' });
-    assert.equal(panel.model.state.status, 'ready');
-    assert.equal(panel.model.state.error, null);
+    assert.deepEqual([panel.model.state.status, panel.model.state.error], ['ready', null]);
   });
 
   it('leaves the extension host free while it sweeps', async function () {
