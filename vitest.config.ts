@@ -6,5 +6,7 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 120_000,
     pool: 'forks',
+    // The least machine has two cores; most tests use one.
+    maxWorkers: 2,
   },
 });
