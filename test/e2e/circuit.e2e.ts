@@ -7,8 +7,8 @@ import type { Frame, Locator } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { type RunningServer, startServer } from '../../tools/vscode-host/host.mjs';
 import { boxOfWord } from './editorText.ts';
+import { axeInEveryTheme, noFindings } from './everyTheme.ts';
 import { stepsOf } from './step.ts';
-import { readAxe } from './tracePanel.ts';
 import { classicWindow, Workbench } from './workbench.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'mechanist-circuit-e2e-'));
@@ -237,15 +237,7 @@ describe('a circuit file', () => {
 
   step('looks right and has no finding of axe in any theme', async () => {
     await workbench.runCommand('View: Toggle Primary Side Bar Visibility');
-    const findings: Record<string, unknown> = {};
-    for (const theme of ['light', 'high-contrast', 'high-contrast-light', 'dark'] as const) {
-      await workbench.useTheme(theme);
-      await workbench.page.mouse.move(200, 880);
-      await workbench.page.waitForTimeout(800);
-      await workbench.screenshot(theme, 'circuit');
-      findings[theme] = await readAxe(frame);
-    }
-    expect(findings).toEqual({ light: [], 'high-contrast': [], 'high-contrast-light': [], dark: [] });
+    expect(await axeInEveryTheme(workbench, frame, 'circuit')).toEqual(noFindings);
   });
 
   step('goes out as EAP-IG JSON and comes back as the same circuit', async () => {

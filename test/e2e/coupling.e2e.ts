@@ -3,8 +3,10 @@ import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } 
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Frame } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { type RunningServer, startServer } from '../../tools/vscode-host/host.mjs';
+import { axeInEveryTheme, noFindings } from './everyTheme.ts';
+import { stepsOf } from './step.ts';
 import { readAxe } from './tracePanel.ts';
 import { classicWindow, Workbench } from './workbench.ts';
 
@@ -48,16 +50,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
 });
 
-/** A test that leaves a picture of the window when it fails. */
-function step(name: string, test: () => Promise<void>): void {
-  it(name, async () => {
-    await test().catch(async (error) => {
-      await workbench.screenshot('dark', `failed coupling ${name.replaceAll(/[^\w ]/g, '')}`);
-      for (const logged of server.errorLines()) console.error(logged);
-      throw error;
-    });
-  });
-}
+const step = stepsOf('coupling', () => ({ workbench, server }));
 
 const lensWith = (wanted: RegExp) =>
   workbench.until(`a row with ${wanted}`, async () => (await workbench.codeLenses()).find((row) => wanted.test(row)));
@@ -135,15 +128,7 @@ describe('an experiment that couples features', () => {
 
   step('looks right and has no finding of axe in any theme', async () => {
     await workbench.runCommand('View: Toggle Primary Side Bar Visibility');
-    const findings: Record<string, unknown> = {};
-    for (const theme of ['light', 'high-contrast', 'high-contrast-light', 'dark'] as const) {
-      await workbench.useTheme(theme);
-      await workbench.page.mouse.move(200, 880);
-      await workbench.page.waitForTimeout(800);
-      await workbench.screenshot(theme, 'coupling');
-      findings[theme] = await readAxe(frame);
-    }
-    expect(findings).toEqual({ light: [], 'high-contrast': [], 'high-contrast-light': [], dark: [] });
+    expect(await axeInEveryTheme(workbench, frame, 'coupling')).toEqual(noFindings);
   });
 
   step('Top Tokens adds a step for the pair, runs it, and shows it', async () => {

@@ -2,8 +2,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { type RunningServer, startServer } from '../../tools/vscode-host/host.mjs';
+import { stepsOf } from './step.ts';
 import { classicWindow, Workbench } from './workbench.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'mechanist-observable-'));
@@ -29,15 +30,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
 });
 
-/** A test that leaves a picture of the window when it fails. */
-function step(name: string, test: () => Promise<void>): void {
-  it(name, async () => {
-    await test().catch(async (error) => {
-      await workbench.screenshot('dark', `failed observable ${name.replaceAll(/[^\w ]/g, '')}`);
-      throw error;
-    });
-  });
-}
+const step = stepsOf('observable', () => ({ workbench, server }));
 
 /** Types until the list of suggestions has `label`, and takes it. */
 async function complete(text: string, label: string): Promise<void> {

@@ -5,16 +5,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { hasModel, type TraceOutput, traceByCommandLine } from './commandLine.ts';
+import { axeInEveryTheme, noFindings } from './everyTheme.ts';
 import { isRounded, marked } from './numbers.ts';
 import { engineProcesses, type StartedProgram, startProgram } from './processes.ts';
-import { type AxeFinding, TracePanel } from './tracePanel.ts';
-import { classicWindow, type Theme, Workbench } from './workbench.ts';
+import { TracePanel } from './tracePanel.ts';
+import { classicWindow, Workbench } from './workbench.ts';
 
 const cli = join('dist', 'cli.cjs');
 const line = 'After the long shift, the nurse said that';
 const observable = { ' she': 1, ' he': -1 };
 const model = 'smollm2-135m';
-const everyTheme: readonly Theme[] = ['dark', 'light', 'high-contrast', 'high-contrast-light'];
 
 let program: StartedProgram;
 let workbench: Workbench;
@@ -168,16 +168,7 @@ describe('trace panel', () => {
     await workbench.dragEditorBorder(480);
     const panel = await TracePanel.of(workbench);
     await panel.clickToken(7);
-    const findings: Record<string, AxeFinding[]> = {};
-    for (const theme of everyTheme) {
-      await workbench.useTheme(theme);
-      await workbench.page.mouse.move(300, 880);
-      await workbench.page.waitForTimeout(1000);
-      await workbench.screenshot(theme, 'trace');
-      findings[theme] = await panel.axe();
-    }
-    await workbench.useTheme('dark');
-    expect(findings).toEqual(Object.fromEntries(everyTheme.map((theme) => [theme, []])));
+    expect(await axeInEveryTheme(workbench, panel.frame, 'trace')).toEqual(noFindings);
   });
 
   onRealModel('follows an edit of the prompt', async () => {

@@ -6,9 +6,9 @@ import { join, resolve } from 'node:path';
 import type { Frame } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { type RunningServer, startServer } from '../../tools/vscode-host/host.mjs';
+import { axeInEveryTheme, noFindings } from './everyTheme.ts';
 import { isRounded } from './numbers.ts';
 import { stepsOf } from './step.ts';
-import { readAxe } from './tracePanel.ts';
 import { classicWindow, Workbench } from './workbench.ts';
 
 const clean = 'The nurse said that';
@@ -189,14 +189,6 @@ describe('Mechanist: Patch Activations', () => {
     await workbench.runCommand('View: Toggle Primary Side Bar Visibility');
     await workbench.dragEditorBorder(420);
     const frame = await finished('resid_pre by position');
-    const findings: Record<string, unknown> = {};
-    for (const theme of ['light', 'high-contrast', 'high-contrast-light', 'dark'] as const) {
-      await workbench.useTheme(theme);
-      await workbench.page.mouse.move(200, 880);
-      await workbench.page.waitForTimeout(800);
-      await workbench.screenshot(theme, 'patch');
-      findings[theme] = await readAxe(frame);
-    }
-    expect(findings).toEqual({ light: [], 'high-contrast': [], 'high-contrast-light': [], dark: [] });
+    expect(await axeInEveryTheme(workbench, frame, 'patch')).toEqual(noFindings);
   });
 });

@@ -72,11 +72,6 @@ export class TracePanel {
       return title === before ? null : title;
     });
   }
-
-  /** Findings of axe in the panel. */
-  axe(): Promise<AxeFinding[]> {
-    return readAxe(this.frame);
-  }
 }
 
 /** Findings of axe in a webview, all rules of WCAG 2 A, AA and best practices. */

@@ -1,5 +1,5 @@
 import { strict as assert } from 'node:assert';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, before, beforeEach, describe, it } from 'mocha';
@@ -11,6 +11,7 @@ import {
   extension,
   hoverOver,
   lensTitles,
+  openFileWith,
   replaceText,
   until,
 } from './support.ts';
@@ -35,11 +36,8 @@ const row = (word: string, more: object = {}) => ({
 });
 
 async function open(rows: readonly (object | string)[], name = 'jobs.jsonl'): Promise<vscode.TextDocument> {
-  const file = join(folder, name);
-  writeFileSync(file, rows.map((one) => `${typeof one === 'string' ? one : JSON.stringify(one)}\n`).join(''));
-  const document = await vscode.workspace.openTextDocument(file);
-  await vscode.window.showTextDocument(document);
-  return document;
+  const text = rows.map((one) => `${typeof one === 'string' ? one : JSON.stringify(one)}\n`).join('');
+  return await openFileWith(join(folder, name), text);
 }
 
 const finding = (document: vscode.TextDocument, wanted: RegExp) =>

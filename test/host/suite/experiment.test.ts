@@ -9,12 +9,15 @@ import * as vscode from 'vscode';
 import type { ExperimentTarget } from '../../../src/shared/contributions.ts';
 import type { FiguresDocument } from '../../../src/shared/figures.ts';
 import {
+  behind,
   closeEditors,
+  completions,
   diagnostic,
   diagnostics,
   extension,
   hoverOver,
   lensTitles,
+  openFileWith,
   quickFixes,
   replaceText,
   until,
@@ -36,11 +39,7 @@ const jobs = ['nurse', 'maid', 'teacher', 'doctor'];
 async function openExperiment(text: string, rows = 4): Promise<vscode.TextDocument> {
   const lines = Array.from({ length: rows }, (_, i) => row(i, jobs[i % jobs.length] ?? '', 'farmer'));
   writeFileSync(join(folder, 'jobs.jsonl'), lines.join(''));
-  const file = join(folder, 'x.experiment.yaml');
-  writeFileSync(file, text);
-  const document = await vscode.workspace.openTextDocument(file);
-  await vscode.window.showTextDocument(document);
-  return document;
+  return await openFileWith(join(folder, 'x.experiment.yaml'), text);
 }
 
 const head = 'model: small-world\ndata: jobs.jsonl\n';
@@ -67,16 +66,6 @@ async function press(document: vscode.TextDocument, title: RegExp, nth = 0): Pro
   const { command } = await lens(document, title, nth);
   assert.ok(command);
   await vscode.commands.executeCommand(command.command, ...(command.arguments ?? []));
-}
-
-async function completions(document: vscode.TextDocument, after: string): Promise<string[]> {
-  const at = document.positionAt(document.getText().indexOf(after) + after.length);
-  const list = await vscode.commands.executeCommand<vscode.CompletionList>(
-    'vscode.executeCompletionItemProvider',
-    document.uri,
-    at,
-  );
-  return list.items.map(({ label }) => (typeof label === 'string' ? label : label.label));
 }
 
 describe('experiment files', () => {
@@ -206,7 +195,7 @@ describe('experiment files', () => {
     const document = await openExperiment(two);
     const has = async (after: string, ...wanted: string[]) => {
       const found = await until(`completion after ${after}`, async () => {
-        const all = await completions(document, after);
+        const all = [...(await completions(document, behind(document, after))).keys()];
         return all.includes(wanted[0] ?? '') && all;
       });
       for (const word of wanted) assert.ok(found.includes(word), `${word} in ${found.join(', ')}`);

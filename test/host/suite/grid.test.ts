@@ -12,20 +12,23 @@ import { doneCount } from '../../../src/shared/gridCells.ts';
 import type { GridDocument } from '../../../src/shared/gridDocument.ts';
 import { gridFromJson, gridToJson } from '../../../src/shared/gridFile.ts';
 import type { GridPanelState } from '../../../src/shared/gridPanelProtocol.ts';
-import { closeEditors, extension, hoverOver, promptFile, replaceText, smallWorld, until } from './support.ts';
+import {
+  closeEditors,
+  extension,
+  hoverOver,
+  openFileWith,
+  promptFile,
+  replaceText,
+  smallWorld,
+  until,
+} from './support.ts';
 
 const prompt = 'The nurse said that';
 const names = ['nurse', 'farmer', 'doctor', 'maid', 'soldier', 'teacher', 'king', 'queen', 'lawyer', 'waiter'];
 
 let folder: string;
 
-async function openFile(name: string, text: string): Promise<vscode.TextDocument> {
-  const file = join(folder, name);
-  writeFileSync(file, text);
-  const document = await vscode.workspace.openTextDocument(file);
-  await vscode.window.showTextDocument(document);
-  return document;
-}
+const openFile = (name: string, text: string) => openFileWith(join(folder, name), text);
 
 type Panel = ReturnType<NonNullable<ReturnType<typeof extension>['exports']>['gridPanels']>[number];
 

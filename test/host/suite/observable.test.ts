@@ -7,13 +7,16 @@ import * as vscode from 'vscode';
 import type { StudyTarget } from '../../../src/shared/contributions.ts';
 import type { FiguresDocument } from '../../../src/shared/figures.ts';
 import {
+  behind,
   closeEditors,
+  completions,
   diagnostic,
   diagnostics,
   extension,
   hoverOver,
   lensTitles,
   observableText,
+  openFileWith,
   openPrompt,
   promptFile,
   quickFixes,
@@ -34,24 +37,10 @@ const settings = () => vscode.workspace.getConfiguration('mechanist');
 const name = async (value: object | undefined) =>
   await settings().update('observables', value, vscode.ConfigurationTarget.Global);
 
-/** What is offered behind a text, with what would be inserted. */
-async function offered(document: vscode.TextDocument, after: string): Promise<Map<string, string>> {
-  const at = document.positionAt(document.getText().indexOf(after) + after.length);
-  const list = await vscode.commands.executeCommand<vscode.CompletionList>(
-    'vscode.executeCompletionItemProvider',
-    document.uri,
-    at,
-  );
-  return new Map(
-    list.items.map(({ label, insertText }) => [
-      typeof label === 'string' ? label : label.label,
-      typeof insertText === 'string' ? insertText : (insertText?.value ?? ''),
-    ]),
-  );
-}
-
 async function offers(document: vscode.TextDocument, after: string, label: string): Promise<string> {
-  return await until(`${label} after ${after}`, async () => (await offered(document, after)).get(label));
+  return await until(`${label} after ${after}`, async () =>
+    (await completions(document, behind(document, after))).get(label),
+  );
 }
 
 describe('observables', () => {
@@ -157,12 +146,7 @@ describe('observables of experiments', () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  async function openFile(file: string, text: string): Promise<vscode.TextDocument> {
-    writeFileSync(join(folder, file), text);
-    const document = await vscode.workspace.openTextDocument(join(folder, file));
-    await vscode.window.showTextDocument(document);
-    return document;
-  }
+  const openFile = (file: string, text: string) => openFileWith(join(folder, file), text);
 
   it('are checked and completed in the tokens of the model', async () => {
     const text =
@@ -184,7 +168,11 @@ describe('observables of experiments', () => {
     assert.equal(document.getText(path.range), 'L9.H0');
     await replaceText(document, 'L1.H0 <= L9.H0', 'L1.H0 <= L');
     await offers(document, '<= L', 'L0.H2');
-    assert.equal((await offered(document, '<= L')).get('L2.H2'), undefined, 'later layers do not come before');
+    assert.equal(
+      (await completions(document, behind(document, '<= L'))).get('L2.H2'),
+      undefined,
+      'later layers do not come before',
+    );
     await offers(document, 'observables: [', 'gender');
     await document.save();
   });

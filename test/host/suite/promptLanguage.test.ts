@@ -4,6 +4,7 @@ import * as vscode from 'vscode';
 import { share, signed, signedFixed, visibleToken } from '../../../src/shared/format.ts';
 import {
   closeEditors,
+  completions,
   extension,
   hoverOver,
   lensTitles,
@@ -99,15 +100,7 @@ describe('a prompt file on the bundled model', () => {
 
   it('offers keys, models and methods in front matter', async () => {
     const document = await openPrompt('---\nmodel: \nme\nmethod: \n---\nx');
-    const at = async (line: number) => {
-      const position = document.lineAt(line).range.end;
-      const list = await vscode.commands.executeCommand<vscode.CompletionList>(
-        'vscode.executeCompletionItemProvider',
-        document.uri,
-        position,
-      );
-      return list.items.map((item) => (typeof item.label === 'string' ? item.label : item.label.label));
-    };
+    const at = async (line: number) => [...(await completions(document, document.lineAt(line).range.end)).keys()];
     const models = await at(1);
     assert.ok(models.includes('small-world') && models.includes('smollm2-135m'), models.join());
     const keys = await at(2);

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import * as vscode from 'vscode';
@@ -99,6 +100,39 @@ export async function quickFixes(document: vscode.TextDocument, range: vscode.Ra
     kind,
   );
   return found.filter((action) => action.edit !== undefined);
+}
+
+/** What is offered at a place of a document: label → what would be inserted, in the order of the list. */
+export async function completions(
+  document: vscode.TextDocument,
+  position: vscode.Position,
+): Promise<ReadonlyMap<string, string>> {
+  const list = await vscode.commands.executeCommand<vscode.CompletionList>(
+    'vscode.executeCompletionItemProvider',
+    document.uri,
+    position,
+  );
+  return new Map(
+    list.items.map(({ label, insertText }) => [
+      typeof label === 'string' ? label : label.label,
+      typeof insertText === 'string' ? insertText : (insertText?.value ?? ''),
+    ]),
+  );
+}
+
+/** The place behind the first occurrence of a text. */
+export function behind(document: vscode.TextDocument, text: string): vscode.Position {
+  const at = document.getText().indexOf(text);
+  if (at < 0) throw new Error(`"${text}" is not in the file`);
+  return document.positionAt(at + text.length);
+}
+
+/** Writes a file and opens it in an editor. */
+export async function openFileWith(path: string, text: string): Promise<vscode.TextDocument> {
+  writeFileSync(path, text);
+  const document = await vscode.workspace.openTextDocument(path);
+  await vscode.window.showTextDocument(document);
+  return document;
 }
 
 export async function replaceText(document: vscode.TextDocument, from: string, to: string): Promise<void> {
