@@ -6,6 +6,7 @@ import { HeadWeights } from '../engine/headWeights.ts';
 import { hookName } from '../engine/hookPoints.ts';
 import type { NormWeights } from '../models/modelWeights.ts';
 import { pathNodeName } from '../tasks/pathText.ts';
+import { checkReads } from '../tasks/resolvePath.ts';
 import { MlpPullBack } from './mlpPullBack.ts';
 import { meanPullBack, type NormAngle, normAlong, normAngle, type PulledBack, pullBackNorm } from './normPullBack.ts';
 import type { FeatureContext, PromptReader } from './promptReader.ts';
@@ -73,6 +74,7 @@ export class PathWalker {
   /**
    * @param direction n at the logits as W_U^T n `[d_model]`, with n · b_U
    * @param nodes nearest the logits first; a head's null position is chosen by the prompt
+   * @throws MechanistError `bad-input` where a written token does not fit the one that the prompt chose
    */
   async walk(
     { direction, bias }: { readonly direction: Float64Array; readonly bias: number },
@@ -89,6 +91,7 @@ export class PathWalker {
       const writesAt = at;
       const along = vector;
       at = await this.positionOf(node, along, at);
+      checkReads(node, writesAt, at);
       walked.push({ node: { ...node, position: at }, writesAt, direction: along });
       if (node.kind === 'head') vector = await this.passHead(node.layer, node.head, along, at);
       else if (node.kind === 'mlp') vector = await this.passMlp(node.layer, along, at);

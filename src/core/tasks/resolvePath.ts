@@ -37,17 +37,38 @@ function positionOf(token: WrittenToken, { length, roles }: PathPrompt): number 
   return index < 0 ? length + index : index - 1;
 }
 
-/** The token that follows from what is written: an MLP keeps the token, and so does the embedding. */
+/**
+ * The token that follows from what is written: an MLP keeps the token, and so does the embedding. A head reads where the MLPs (or
+ * the embedding) right before it stand, if one of them says.
+ */
 function impliedPosition(nodes: readonly WrittenNode[], i: number, at: number | null, prompt: PathPrompt) {
-  const { node } = nodes[i];
-  if (node.kind !== 'head') return at;
-  const before = nodes.at(i + 1);
-  if (before === undefined || before.node.kind === 'head' || before.token === null) return null;
-  return positionOf(before.token, prompt);
+  if (nodes[i].node.kind !== 'head') return at;
+  for (const { node, token } of nodes.slice(i + 1)) {
+    if (node.kind === 'head') return null;
+    if (token !== null) return positionOf(token, prompt);
+  }
+  return null;
 }
 
 /**
- * The nodes of a path with their tokens on one prompt. A head whose token is not written has `null`: the prompt decides.
+ * Whether a node that writes at `writesAt` can read at `position`, both 0-based.
+ * @throws MechanistError `bad-input` for an MLP or embedding at another token, a head that would read a later one
+ */
+export function checkReads(node: PathNode, writesAt: number, position: number): void {
+  const name = pathNodeName(node);
+  if (node.kind !== 'head' && position !== writesAt) {
+    const message = `${name} keeps its token: it is read at token ${writesAt + 1}, so it cannot be at token ${position + 1}.`;
+    throw new MechanistError('bad-input', message);
+  }
+  if (position > writesAt) {
+    const message = `${name} writes at token ${writesAt + 1} and cannot read token ${position + 1}, which comes later.`;
+    throw new MechanistError('bad-input', message);
+  }
+}
+
+/**
+ * The nodes of a path with their tokens on one prompt. A head whose token is not written has `null`: the prompt decides, and what is
+ * written of the nodes after it is held to that by `checkReads`.
  * @throws MechanistError `bad-input` for a token that the node cannot read there
  */
 export function resolvePath(nodes: readonly WrittenNode[], prompt: PathPrompt): readonly PathNode[] {
@@ -55,15 +76,7 @@ export function resolvePath(nodes: readonly WrittenNode[], prompt: PathPrompt): 
   let at: number | null = prompt.position;
   return nodes.map(({ node, token }, i) => {
     const position = token === null ? impliedPosition(nodes, i, at, prompt) : positionOf(token, prompt);
-    const name = pathNodeName(node);
-    if (at !== null && position !== null && node.kind !== 'head' && position !== at) {
-      const message = `${name} keeps its token: it is read at token ${at + 1}, so it cannot be at token ${position + 1}.`;
-      throw new MechanistError('bad-input', message);
-    }
-    if (at !== null && position !== null && position > at) {
-      const message = `${name} writes at token ${at + 1} and cannot read token ${position + 1}, which comes later.`;
-      throw new MechanistError('bad-input', message);
-    }
+    if (at !== null && position !== null) checkReads(node, at, position);
     at = position;
     return { ...node, position };
   });

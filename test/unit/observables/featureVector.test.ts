@@ -69,6 +69,18 @@ describe('feature vectors', () => {
     }
   });
 
+  it('hold the tokens that are written to the one that the prompt chose', async () => {
+    const heads = [0, 1, 2, 3].map((head) => `L2.H${head}`);
+    const chosen = await Promise.all(heads.map(async (head) => (await feature(head)).path[0].position ?? 0));
+    const early = chosen.findIndex((position) => position < PROMPT.length - 1);
+    expect(early).toBeGreaterThanOrEqual(0);
+    const [head, at] = [heads[early], chosen[early]];
+    const later = `${head} <= L1.H0@${at + 2}`;
+    await expect(feature(later)).rejects.toThrow(`L1.H0 writes at token ${at + 1} and cannot read token ${at + 2}`);
+    await expect(feature(`${head} <= MLP 1 <= L0.H0@${at + 2}`)).rejects.toThrow('which comes later');
+    expect((await feature(`${head} <= L1.H0@${at + 1}`)).path.map(({ position }) => position)).toEqual([at, at]);
+  });
+
   it('with one MLP give its exact value at the prompt, in the modes that promise it', async () => {
     const written = await streamOf('blocks.2.hook_mlp_out');
     const x = await streamOf('blocks.2.hook_resid_mid');

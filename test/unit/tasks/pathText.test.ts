@@ -37,6 +37,9 @@ describe('paths as people write them', () => {
     expect(nodesOf('L5.H0 <= MLP 3@2').map(({ position }) => position)).toEqual([1, 1]);
     expect(nodesOf('MLP 5 <= L5.H0@2').map(({ position }) => position)).toEqual([8, 1]);
     expect(nodesOf('L5.H0 <= L4.H0@2').map(({ position }) => position)).toEqual([null, 1]);
+    expect(nodesOf('L5.H0 <= MLP 4 <= MLP 3@2').map(({ position }) => position)).toEqual([1, 1, 1]);
+    expect(nodesOf('L5.H0 <= MLP 4 <= emb@2').map(({ position }) => position)).toEqual([1, 1, 1]);
+    expect(nodesOf('L5.H0 <= MLP 4 <= L3.H1@2').map(({ position }) => position)).toEqual([null, null, 1]);
   });
 
   it.each(['L21.H4@7 <= L18.H7@3 <= MLP 12@3', 'emb@9', 'MLP 3@9 <= L3.H1@2'])(
