@@ -17,10 +17,10 @@ function shuffled<T>(values: readonly T[], random: Random): readonly T[] {
 }
 
 /**
- * Holds out a share of the tokens at the role, of each side, with all their prompts, so that a name that is judged was never learned.
- * Where a side has fewer than four tokens, single prompts.
+ * Holds out a share of the tokens at the role, of each side, with all their prompts of either side, so that a name that is judged was
+ * never learned. Where a side has fewer than four tokens, single prompts.
  * @param sides clean and corrupted by turns
- * @param kept a prompt whose token stays in the training set: the feature was made there
+ * @param kept a prompt whose token, and whose partner's, stay in the training set: the feature was made there
  */
 export function splitSides(sides: readonly PairSide[], share: number, kept: number, seed: number): ProbeSplit {
   const random = seededRandom(seed);
@@ -29,15 +29,20 @@ export function splitSides(sides: readonly PairSide[], share: number, kept: numb
   const bySide = [0, 1].map((side) => all.filter((i) => i % 2 === side));
   const tokens = bySide.map((own) => [...new Set(own.map(tokenOf))]);
   const byToken = tokens.every((own) => own.length >= FEWEST);
-  const out = new Set<number>();
-  bySide.forEach((own, side) => {
-    const keep = kept - (kept % 2) + side;
-    const units = byToken ? tokens[side].filter((token) => token !== tokenOf(keep)) : own.filter((i) => i !== keep);
+  const unitOf = byToken ? tokenOf : (i: number) => i;
+  const pair = kept - (kept % 2);
+  const keep = new Set([pair, pair + 1].map(unitOf));
+  const chosen = new Set<number>();
+  for (const own of byToken ? tokens : bySide) {
+    const units = own.filter((unit) => !keep.has(unit));
     const count = Math.max(1, Math.round(share * units.length));
-    const chosen = new Set(shuffled(units, random).slice(0, count));
-    for (const i of own) if (chosen.has(byToken ? tokenOf(i) : i)) out.add(i);
-  });
-  return { train: all.filter((i) => !out.has(i)), heldOut: all.filter((i) => out.has(i)), byToken };
+    // A token of both sides is held out of both: what the first side has chosen counts for the second.
+    const left = units.filter((unit) => !chosen.has(unit));
+    const missing = Math.max(0, count - (units.length - left.length));
+    for (const unit of shuffled(left, random).slice(0, missing)) chosen.add(unit);
+  }
+  const out = (i: number) => chosen.has(unitOf(i));
+  return { train: all.filter((i) => !out(i)), heldOut: all.filter(out), byToken };
 }
 
 /** `size` prompts of the training set, half of each side; null where it has not as many. */

@@ -28,9 +28,28 @@ describe('prompts that are held out', () => {
     expect([...tokens(heldOut)].filter((token) => tokens(train).has(token))).toEqual([]);
     for (const i of [0, 1]) expect(train).toContain(i);
     expect(heldOut.length / 120).toBeGreaterThan(0.1);
+    expect([...tokens(heldOut)].sort((a, b) => a - b)).toEqual([2, 3, 10, 11, 17, 106, 109, 111, 114, 117]);
     expect(splitSides(sides, 0.25, 0, 4).heldOut).not.toEqual(heldOut);
     const same = sides.map((side) => ({ ...side, ids: [1, 2, 3] }));
     expect(splitSides(same, 0.25, 0, 3)).toMatchObject({ byToken: false });
+  });
+
+  it('share no token with those that are learned from where both sides have the same tokens', () => {
+    const draw = seededRandom(2);
+    const shared = Array.from({ length: 200 }, (_, i) => {
+      return { row: Math.floor(i / 2), ids: [1, draw.below(24), 3], at: 1, answer: 2 };
+    });
+    const of = (indices: readonly number[]) => new Set(indices.map((i) => shared[i].ids[1]));
+    for (let seed = 0; seed < 8; seed += 1) {
+      const { train, heldOut, byToken } = splitSides(shared, 0.25, 6, seed);
+      expect(byToken).toBe(true);
+      expect([...of(heldOut)].filter((token) => of(train).has(token))).toEqual([]);
+      for (const i of [6, 7]) expect(train).toContain(i);
+      for (const side of [0, 1]) expect(heldOut.some((i) => i % 2 === side)).toBe(true);
+      // The share asked for, of the tokens that may go: each counts once, though both sides have it.
+      const free = of(shared.map((_, i) => i)).size - of([6, 7]).size;
+      expect(of(heldOut).size).toBe(Math.round(0.25 * free));
+    }
   });
 
   it('are drawn half of each side', () => {
