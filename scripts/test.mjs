@@ -30,6 +30,12 @@ async function runLayer(name) {
   return result;
 }
 
+/** Title of a failed test and the first lines of what it said, which lies far up in the output otherwise. */
+function shortened(failure) {
+  const [title, ...message] = failure.split('\n');
+  return [title, ...message.slice(0, 12).map((line) => `    ${line.slice(0, 300)}`)].join('\n');
+}
+
 async function main() {
   const wanted = wantedLayers();
   const built = await runProgram(process.execPath, ['esbuild.mjs']);
@@ -47,7 +53,7 @@ async function main() {
   }
   console.log('');
   for (const reason of total.skipped) console.log(`skipped: ${reason}`);
-  for (const title of total.failures) console.log(`failed: ${title}`);
+  for (const failure of total.failures) console.log(`failed: ${shortened(failure)}`);
   const skipped = total.skipped.length > 0 ? `, ${total.skipped.length} skipped` : '';
   console.log(`${total.passed} passed, ${total.failed} failed${skipped}`);
   return total.failed === 0 && total.passed > 0 ? 0 : 1;

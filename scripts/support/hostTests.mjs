@@ -65,7 +65,7 @@ export function readHostResult(file, exitCode) {
   const { passed, failed, skipped, failures } = JSON.parse(readFileSync(file, 'utf8'));
   if (passed + failed === 0) return failure('no host test ran');
   if (failed === 0 && exitCode !== 0) return failure(`all host tests passed but VS Code ended with code ${exitCode}`);
-  return { passed, failed, skipped, failures: failures.map(({ title }) => title) };
+  return { passed, failed, skipped, failures: failures.map(({ title, message }) => `${title}\n${message}`) };
 }
 
 function failure(reason) {

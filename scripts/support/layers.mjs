@@ -43,15 +43,18 @@ async function vitest(name, args, extraEnv = {}) {
 
 function countVitest({ testResults }) {
   const tests = testResults.flatMap(({ assertionResults }) => assertionResults);
-  const named = (...status) =>
-    tests.filter((test) => status.includes(test.status)).map(({ fullName }) => fullName.trim());
+  const withStatus = (...status) => tests.filter((test) => status.includes(test.status));
+  const named = (...status) => withStatus(...status).map(({ fullName }) => fullName.trim());
+  const failures = withStatus('failed').map(({ fullName, failureMessages: [message = ''] }) =>
+    `${fullName.trim()}\n${message}`.trim(),
+  );
   // A file that cannot be loaded has no tests to count; it is a failure all the same.
   const broken = testResults
     .filter(
       ({ status, assertionResults }) => status === 'failed' && !assertionResults.some((t) => t.status === 'failed'),
     )
     .map(({ name }) => `could not load ${name}`);
-  return result(named('passed').length, [...named('failed'), ...broken], named('pending', 'skipped', 'todo'));
+  return result(named('passed').length, [...failures, ...broken], named('pending', 'skipped', 'todo'));
 }
 
 function result(passed, failures = [], skipped = []) {

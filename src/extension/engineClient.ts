@@ -105,7 +105,7 @@ export class EngineClient implements NotifyingPort {
   ): Promise<EngineRequests[K]['result']> {
     for (;;) {
       if (this.#disposed) throw new MechanistError('engine-stopped', 'The engine has been shut down.');
-      const running = this.#running ?? this.#start();
+      const running = this.#alive() ?? this.#start();
       try {
         return await this.#requestOnce(running, method, params, options);
       } catch (error) {
@@ -126,6 +126,11 @@ export class EngineClient implements NotifyingPort {
     this.#disposed = true;
     this.#notified.dispose();
     this.#stop();
+  }
+
+  /** The process, unless it has closed its end: a dying one does so a moment before the system says that it is gone. */
+  #alive(): Running | null {
+    return this.#running?.child.connected ? this.#running : null;
   }
 
   #requestOnce<K extends EngineMethod>(

@@ -75,6 +75,16 @@ describe('EngineClient', () => {
     expect(crashes[0]).not.toContain('\n');
   });
 
+  it('asks the next process, not the dead one, when it is asked in the moment of the crash', async () => {
+    makeClient();
+    for (let i = 0; i < 2; i++) {
+      await info('a');
+      const again = info('wait').catch(() => info('b'));
+      process.kill(client.pid ?? 0, 'SIGKILL');
+      expect(await again).toMatchObject({ ref: 'b' });
+    }
+  });
+
   it('stops starting again when it crashes over and over, until it is restarted by hand', async () => {
     makeClient();
     for (let i = 0; i < 3; i++) {
