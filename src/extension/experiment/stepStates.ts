@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { checkNumbers } from '../../core/tasks/experiment/checkNumbers.ts';
-import { requestOf } from '../../core/tasks/experiment/experimentRequest.ts';
+import { askedIn, requestOf } from '../../core/tasks/experiment/experimentRequest.ts';
 import type { Expectation, ExperimentFile, ExperimentStep } from '../../core/tasks/experiment/experimentTypes.ts';
 import type { StepProgress } from '../../shared/experimentRun.ts';
 import type { CheckedNumber, FiguresDocument } from '../../shared/figures.ts';
@@ -39,10 +39,9 @@ function staleness(
   { request, writtenAt }: StepResultFile,
   dataChangedAt: number | null,
 ): string | null {
-  const { run, with: params, model, data, seed, observables } = request;
   const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
   const asked = plain(requestOf(file, step, file.model?.value ?? ''));
-  if (!isDeepStrictEqual(asked, plain({ run, with: params, model, data, seed, observables }))) return 'file changed';
+  if (!isDeepStrictEqual(asked, plain(askedIn(request)))) return 'file changed';
   return dataChangedAt !== null && dataChangedAt > writtenAt ? 'data changed' : null;
 }
 

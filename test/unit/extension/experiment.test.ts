@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { ExperimentParser } from '../../../src/core/tasks/experiment/experimentFile.ts';
 import { requestOf } from '../../../src/core/tasks/experiment/experimentRequest.ts';
 import { vocabularyOf } from '../../../src/core/tasks/experiment/experimentSchema.ts';
+import { withSharedObservables } from '../../../src/core/tasks/experiment/observableRefs.ts';
 import { progressText, stepLens, topLens } from '../../../src/extension/experiment/lensTexts.ts';
 import { SchemaWalk } from '../../../src/extension/experiment/schemaWalk.ts';
 import {
@@ -95,6 +96,38 @@ describe('the row over a step', () => {
     expect(progressText({ step: 's', cells: { done: 1, total: 2 }, label: '', secondsLeft: null })).toBe(
       '1 of 2 cells',
     );
+  });
+});
+
+describe('a step that names an observable of the settings', () => {
+  const observable = { ' Democrat': 1, ' Republican': -1 };
+  const ofSettings = `model: m
+data: d.jsonl
+steps:
+  - name: party-map
+    run: heads-map
+    with: { observable: party }
+expect:
+  - party-map direct.max: ≥ 1
+`;
+  const written = parser.parse(ofSettings);
+  const shared = withSharedObservables(written, { party: observable });
+  const [step] = shared.steps;
+  const request = { ...JSON.parse(JSON.stringify(requestOf(shared, step, 'm'))), dataHash: 'x' };
+  const known = { ...nothing, result: result({ request, values: { 'direct.max': 3 } }) };
+
+  it('is done, and held to what is expected', () => {
+    expect(request).toMatchObject({ sharedObservables: ['party'] });
+    const state = stepState(shared, step, known);
+    expect(state).toMatchObject({ kind: 'done', stale: null });
+    expect(shownChecks(shared, () => state).map(({ check }) => check.passed)).toEqual([true]);
+  });
+
+  it.each([
+    ['other tokens', withSharedObservables(written, { party: { ...observable, ' Green': 1 } })],
+    ['the file itself', parser.parse(`observables: { party: { " Democrat": 1, " Republican": -1 } }\n${ofSettings}`)],
+  ])('is stale when the name then comes from %s', (_where, file) => {
+    expect(stepState(file, file.steps[0], known)).toMatchObject({ kind: 'done', stale: 'file changed' });
   });
 });
 

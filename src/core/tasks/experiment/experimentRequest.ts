@@ -36,3 +36,16 @@ export function requestOf(file: ExperimentFile, step: Pick<ExperimentStep, 'run'
     ...(shared.length > 0 && { sharedObservables: shared }),
   };
 }
+
+type Asked = ReturnType<typeof requestOf>;
+
+/** Every key that `requestOf` may write. */
+const askedKeys: Readonly<Record<keyof Asked, true>> = {
+  ...{ run: true, with: true, model: true, data: true, seed: true },
+  ...{ observables: true, sharedObservables: true },
+};
+
+/** What `requestOf` wrote into a result's request, apart from what else stands there. */
+export function askedIn(request: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(Object.entries(request).filter(([key]) => Object.hasOwn(askedKeys, key)));
+}
