@@ -69,14 +69,14 @@ export function activate(context: vscode.ExtensionContext): MechanistApi {
   const openFigures = new Set<FiguresPanel>();
   const openCircuits = new Set<CircuitPanel>();
   const documents = new ExperimentDocuments(context.extensionPath);
-  const open = { open: openGrids, openFigures, openCircuits, experiments: documents };
+  const results = new StepResults(documents);
+  const runs = new ExperimentRuns(engine, documents, results, messages);
+  const open = { open: openGrids, openFigures, openCircuits, experiments: { documents, runs } };
   const panelContext = { extensionUri: context.extensionUri, port: engine, sessions, messages, log, ...open };
   const panels = new TracePanels(panelContext, context.workspaceState);
   const grids = new GridPanels(panelContext, sessions);
-  const results = new StepResults(documents);
   const datasets = new DatasetDocuments(engine, models);
   const openDatasets = new Set<DatasetPanel>();
-  const runs = new ExperimentRuns(engine, documents, results, messages);
   const steering = new SteerPanels(panelContext);
   context.subscriptions.push(
     output,

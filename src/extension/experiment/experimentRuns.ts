@@ -54,6 +54,20 @@ export class ExperimentRuns implements vscode.Disposable {
     });
   }
 
+  /** @throws MechanistError `bad-input`: the file cannot be run now: it is not saved, has mistakes, or a run of it is going on */
+  check(document: vscode.TextDocument): void {
+    if (document.uri.scheme !== 'file') {
+      throw new MechanistError('bad-input', 'Save the experiment first: its results are written beside it.');
+    }
+    if (this.#running.has(document.uri.toString())) {
+      throw new MechanistError('bad-input', 'This experiment is running. Cancel it first; what is done is kept.');
+    }
+    const error = this.documents.file(document).problems.find(({ severity }) => severity === 'error');
+    if (error === undefined) return;
+    const line = document.positionAt(error.start).line + 1;
+    throw new MechanistError('bad-input', `Line ${line}: ${error.message}`);
+  }
+
   /** Stops a run; what is done is kept. */
   cancel(uri: string): void {
     this.#running.get(uri)?.controller.abort();
@@ -66,7 +80,7 @@ export class ExperimentRuns implements vscode.Disposable {
   async run(document: vscode.TextDocument, steps: readonly string[] | undefined, fresh: boolean): Promise<void> {
     const key = document.uri.toString();
     const file = this.documents.file(document);
-    this.#check(document, file);
+    this.check(document);
     await document.save();
     const controller = new AbortController();
     const waiting = new Set(steps ?? file.steps.map(({ name }) => name));
@@ -103,19 +117,6 @@ export class ExperimentRuns implements vscode.Disposable {
     for (const { controller } of this.#running.values()) controller.abort();
     this.#listening.dispose();
     this.#changed.dispose();
-  }
-
-  #check(document: vscode.TextDocument, file: ExperimentFile): void {
-    if (document.uri.scheme !== 'file') {
-      throw new MechanistError('bad-input', 'Save the experiment first: its results are written beside it.');
-    }
-    if (this.#running.has(document.uri.toString())) {
-      throw new MechanistError('bad-input', 'This experiment is running. Cancel it first; what is done is kept.');
-    }
-    const error = file.problems.find(({ severity }) => severity === 'error');
-    if (error === undefined) return;
-    const line = document.positionAt(error.start).line + 1;
-    throw new MechanistError('bad-input', `Line ${line}: ${error.message}`);
   }
 
   #notified(name: string, params: unknown): void {

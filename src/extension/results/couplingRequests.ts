@@ -15,6 +15,13 @@ import { MechanistError } from '../../shared/errors.ts';
 import { experimentNames, stepOfResult } from '../../shared/experimentRun.ts';
 import type { FiguresDocument } from '../../shared/figures.ts';
 import type { ExperimentDocuments } from '../experiment/experimentDocuments.ts';
+import type { ExperimentRuns } from '../experiment/experimentRuns.ts';
+
+/** The open experiments, and whether one can be run now. */
+export interface Experiments {
+  readonly documents: ExperimentDocuments;
+  readonly runs: Pick<ExperimentRuns, 'check'>;
+}
 
 /** A step of an experiment that a result was made by. */
 interface Place {
@@ -26,7 +33,7 @@ const notFound = (what: string): MechanistError =>
   new MechanistError('bad-input', `The experiment that made this result is not found: ${what}`);
 
 /** The experiment beside the folder of a result. @throws MechanistError `bad-input` where there is none */
-export async function placeOf(result: vscode.Uri, documents: ExperimentDocuments): Promise<Place> {
+export async function placeOf(result: vscode.Uri, { documents }: Experiments): Promise<Place> {
   const folder = dirname(result.path);
   const names = experimentNames(basename(folder));
   const step = stepOfResult(basename(result.path));
@@ -87,7 +94,7 @@ async function chooseCorpus({ document }: Place): Promise<string | undefined> {
 
 async function showTopTokens(
   place: Place,
-  documents: ExperimentDocuments,
+  { documents, runs }: Experiments,
   params: CoupledParams,
   at: readonly [row: number, column: number],
 ): Promise<void> {
@@ -95,6 +102,8 @@ async function showTopTokens(
   const wanted = pairOf(params, at);
   let step = topTokensOf(file, wanted);
   if (step === undefined) {
+    // Nothing is written for a step that would not be run.
+    runs.check(place.document);
     const corpus = params.corpus ?? (await chooseCorpus(place));
     if (corpus === undefined) return;
     step = freeName(file, 'top-tokens');
@@ -107,19 +116,20 @@ async function showTopTokens(
 
 /**
  * Does what was asked in the panel of a coupling: changes the experiment that made it, and runs the step.
- * @throws MechanistError `bad-input` where the experiment is not found, or cannot be changed
+ * @throws MechanistError `bad-input` where the experiment is not found, cannot be changed, or cannot be run now
  */
 export async function answerCoupling(
   result: vscode.Uri,
   figures: Pick<FiguresDocument, 'request'>,
   request: CouplingRequest,
-  documents: ExperimentDocuments,
+  experiments: Experiments,
 ): Promise<void> {
-  const place = await placeOf(result, documents);
+  const place = await placeOf(result, experiments);
   if (request.type === 'topTokens') {
-    await showTopTokens(place, documents, figures.request.with as CoupledParams, request.features);
+    await showTopTokens(place, experiments, figures.request.with as CoupledParams, request.features);
     return;
   }
+  experiments.runs.check(place.document);
   if (request.type === 'useBoundary') await set(place, 'point', 'boundary');
   else {
     const corpus = await chooseCorpus(place);

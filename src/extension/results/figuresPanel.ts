@@ -1,17 +1,15 @@
 import * as vscode from 'vscode';
-import type { CouplingRequest } from '../../shared/couplingPicture.ts';
 import type { FiguresPanelState, FromFiguresPanel, ToFiguresPanel } from '../../shared/figuresPanelProtocol.ts';
-import type { ExperimentDocuments } from '../experiment/experimentDocuments.ts';
 import type { Messages } from '../runWithProgress.ts';
 import { panelHtml, panelRoots } from '../trace/panelHtml.ts';
 import { saveExport } from '../trace/saveExport.ts';
-import { answerCoupling } from './couplingRequests.ts';
+import { answerCoupling, type Experiments } from './couplingRequests.ts';
 import { descend } from './descendRequest.ts';
 
 export interface FiguresContext {
   readonly extensionUri: vscode.Uri;
   readonly messages: Messages;
-  readonly experiments: ExperimentDocuments;
+  readonly experiments: Experiments;
   /** Every panel of this kind that is open, in the order of opening. */
   readonly openFigures: Set<FiguresPanel>;
 }
@@ -23,6 +21,8 @@ export class FiguresPanel {
   readonly #uri: vscode.Uri;
   readonly #listening: vscode.Disposable;
   #state: FiguresPanelState;
+  /** The experiment is being changed for one request: a second click would change it twice. */
+  #changing = false;
 
   constructor(context: FiguresContext, panel: vscode.WebviewPanel, title: string, uri: vscode.Uri) {
     this.#context = context;
@@ -61,10 +61,18 @@ export class FiguresPanel {
     void this.#panel.webview.postMessage({ type: 'state', state: this.#state } satisfies ToFiguresPanel);
   }
 
-  async #answer(request: CouplingRequest): Promise<void> {
+  /** Changes the experiment behind these figures and runs it. */
+  async #change(message: Extract<FromFiguresPanel, { type: 'descend' | 'coupling' }>): Promise<void> {
     const { document } = this.#state;
-    if (document?.kind !== 'figures') return;
-    await answerCoupling(this.#uri, document, request, this.#context.experiments);
+    if (this.#changing || document?.kind !== 'figures') return;
+    const { experiments } = this.#context;
+    this.#changing = true;
+    try {
+      if (message.type === 'descend') await descend(this.#uri, document, message.under, experiments);
+      else await answerCoupling(this.#uri, document, message.request, experiments);
+    } finally {
+      this.#changing = false;
+    }
   }
 
   /** Does what the page asks for. */
@@ -86,11 +94,8 @@ export class FiguresPanel {
         await saveExport(message, this.#uri);
         break;
       case 'descend':
-        if (this.#state.document?.kind !== 'figures') break;
-        await descend(this.#uri, this.#state.document, message.under, this.#context.experiments);
-        break;
       case 'coupling':
-        await this.#answer(message.request);
+        await this.#change(message);
         break;
     }
   }

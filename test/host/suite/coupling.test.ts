@@ -21,11 +21,18 @@ after(async () => {
 
 const observables = ['occupations', 'Dem. − Rep.'];
 
+/** Features of the coupling, and a corpus that is not there. */
+const asked = {
+  features: { observables: [{ ' she': 1, ' he': -1 }], paths: ['L1.H0@name', 'L1.H4@name'] },
+  corpus: 'absent.txt',
+};
+
 /** Opens a result of a coupling at a place below the folder. */
 async function open(...path: string[]) {
   const file = join(folder, ...path);
   mkdirSync(join(file, '..'), { recursive: true });
-  writeFileSync(file, resultToJson(makeCouplingResult({ corpus: false, observables })));
+  const result = makeCouplingResult({ corpus: false, observables });
+  writeFileSync(file, resultToJson({ ...result, request: { ...result.request, with: asked } }));
   await vscode.commands.executeCommand('vscode.open', vscode.Uri.file(file));
   return await until('the panel', () => {
     const panel = extension().exports.figuresPanels().at(-1);
@@ -52,5 +59,35 @@ describe('what the panel of a coupling asks for', () => {
     writeFileSync(file, text);
     await assert.rejects(panel.receive(ask), /named\.experiment\.yaml has no step "renamed" any more/);
     assert.equal(readFileSync(file, 'utf8'), text);
+  });
+
+  it('changes nothing in an experiment that could not be run', async () => {
+    const panel = await open('wrong.results', 'coupled.mechanist.json');
+    const file = join(folder, 'wrong.experiment.yaml');
+    const text = 'model: small-world\ndata: d.jsonl\nsteps:\n  - name: coupled\n    run: baseline\n  - run: baselin\n';
+    writeFileSync(file, text);
+    const topTokens = { type: 'coupling', request: { type: 'topTokens', features: [0, 1] } } as const;
+    for (const message of [ask, topTokens]) await assert.rejects(panel.receive(message), /Line 6: .*baselin/);
+    await assert.rejects(panel.receive({ type: 'descend', under: 'L1.H0@name' }), /Line 6: /);
+    assert.equal(readFileSync(file, 'utf8'), text);
+  });
+
+  it('adds one step for two clicks, and opens no result that is not there', async () => {
+    const panel = await open('twice.results', 'coupled.mechanist.json');
+    const row = {
+      ...{ id: 'a', clean: 'The farmer said that', corrupted: 'The nurse said that', roles: { name: 1, end: -1 } },
+      answers: [{ name: 'answer', pos: -1, token: ' he', foils: [' she'] }],
+    };
+    writeFileSync(join(folder, 'twice.jsonl'), JSON.stringify(row));
+    const file = join(folder, 'twice.experiment.yaml');
+    writeFileSync(file, 'model: small-world\ndata: twice.jsonl\nsteps:\n  - name: coupled\n    run: baseline\n');
+    const click = () => panel.receive({ type: 'coupling', request: { type: 'topTokens', features: [0, 1] } });
+    await Promise.all([click(), click()]);
+    assert.equal(readFileSync(file, 'utf8').split('run: top-tokens').length, 2);
+    const labels = vscode.window.tabGroups.all.flatMap(({ tabs }) => tabs.map(({ label }) => label));
+    assert.deepEqual(
+      labels.filter((label) => label.includes('top-tokens')),
+      [],
+    );
   });
 });
