@@ -1,7 +1,7 @@
 import type { ResolvedObservable } from '../tasks/observable.ts';
 import type { FeaturePrompt } from './featureVector.ts';
 import { type OwnAngle, ownAngle } from './normAngle.ts';
-import { normAlong } from './normPullBack.ts';
+import { streamValue } from './normPullBack.ts';
 import { type FeatureContext, PromptReader } from './promptReader.ts';
 import { segmentRoot } from './segment.ts';
 import { between } from './vectors.ts';
@@ -24,13 +24,13 @@ export async function finalNormAngles(
   { ids, partner = null, position = ids.length - 1 }: FeaturePrompt,
 ): Promise<FinalNormAngles> {
   const { config, finalNorm, unembedding } = context.runner;
-  const { direction, bias } = await unembedding.direction(observable.terms);
+  const final = await unembedding.direction(observable.terms);
   const inputOf = async (tokens: ArrayLike<number>) =>
     (await PromptReader.read(context, Int32Array.from(tokens), position)).final(position);
-  const at = (x: Float64Array) => ownAngle(config.norm, finalNorm.gain, direction, x);
+  const at = (x: Float64Array) => ownAngle(config.norm, finalNorm.gain, final.direction, x);
   const own = await inputOf(ids);
   if (partner === null || partner.length !== ids.length) return { prompt: at(own), boundary: null };
   const other = await inputOf(partner);
-  const root = segmentRoot((t) => normAlong(finalNorm, direction, between(other, own, t)) + bias);
+  const root = segmentRoot((t) => streamValue(finalNorm, final, between(other, own, t)));
   return { prompt: at(own), boundary: root.target === 0 ? at(between(other, own, root.t)) : null };
 }

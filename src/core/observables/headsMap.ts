@@ -1,7 +1,7 @@
 import { type BlockHook, hookName } from '../engine/hookPoints.ts';
 import type { RunContext } from '../engine/modelRunner.ts';
 import type { SweepStack } from '../engine/sweeps/sweepStack.ts';
-import { dot } from './vectors.ts';
+import { dot, rowAt } from './vectors.ts';
 
 /** Rows of one length that are read at one token. */
 export interface MapBatch {
@@ -107,10 +107,7 @@ export async function mapBatch(
   const toLayer = Math.max(headLayers, mlpLayers);
   const run = await runner.run(tokens, { hooks, positions: [position], toLayer, signal: context.signal });
   const at = (name: string) => run.activations.get(name)?.data ?? new Float32Array(0);
-  const streams = tokens.map((_, item) => {
-    const start = (item * (position + 1) + position) * dModel;
-    return Float64Array.from(run.residual.data.subarray(start, start + dModel));
-  });
+  const streams = tokens.map((_, item) => rowAt(run.residual.data, item * (position + 1) + position, dModel));
   const parts = new PartReader(dModel, await readersOf(streams));
   const everyHead = Array.from({ length: nHeads }, (_, head) => head);
   const numbers = { heads: [] as PartNumbers[][], mlps: [] as PartNumbers[] };

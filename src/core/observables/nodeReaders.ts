@@ -3,9 +3,10 @@ import type { ResolvedObservable } from '../tasks/observable.ts';
 import { printPath } from '../tasks/pathText.ts';
 import { type FeatureVector, featureVector } from './featureVector.ts';
 import type { MapReach, RowReader } from './headsMap.ts';
+import type { StreamObservable } from './normPullBack.ts';
 import type { PairRow } from './pairRows.ts';
 import { readPathPair } from './pathPair.ts';
-import { FinalDrop, PathPatcher, type PlacedNode, type StreamObservable } from './pathPatcher.ts';
+import { FinalDrop, PathPatcher, type PlacedNode } from './pathPatcher.ts';
 import type { PathStack } from './pathStack.ts';
 import { type FeatureContext, PromptReader } from './promptReader.ts';
 import { dot } from './vectors.ts';
@@ -75,17 +76,6 @@ export class PathOfRow {
     return this.path.at(-1)?.position ?? this.row.position;
   }
 
-  /** The attention of the path's heads, multiplied. */
-  private async attention(reader: PromptReader): Promise<number> {
-    let [share, at] = [1, this.row.position];
-    for (const node of this.path) {
-      const reads = node.position ?? at;
-      if (node.kind === 'head') share *= (await reader.attention(node.layer, node.head, at))[reads];
-      at = reads;
-    }
-    return share;
-  }
-
   /** What the parts of the stream contribute through the path, linearised, and what patching them does along it. */
   async target(stack: PathStack, observable: StreamObservable): Promise<RowTarget> {
     const { context, row, path, position } = this;
@@ -94,12 +84,10 @@ export class PathOfRow {
     const values: number[] = [];
     for (const [i, ids] of [row.item.ids, row.corrupted].entries()) {
       const reader = await PromptReader.read(context, Int32Array.from(ids), row.position);
-      const share = await this.attention(reader);
+      const share = await reader.attentionAlong(path, row.position);
       const scaled = this.features[i].vector.map((value) => share * value);
-      const layer = last.kind === 'embedding' ? 0 : last.layer;
-      const x = await (last.kind === 'mlp' ? reader.mid(layer, position) : reader.before(layer, position));
       along.push(scaled);
-      values.push(dot(scaled, x));
+      values.push(dot(scaled, await reader.input(last, position)));
     }
     const places = [...new Set([...path.map((node) => node.position ?? row.position), row.position])];
     const prompts = { clean: row.item.ids, dirty: row.corrupted, places, end: places.indexOf(row.position) };

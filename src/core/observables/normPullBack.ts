@@ -16,6 +16,19 @@ export function normAlong(norm: FinalNorm, n: Float64Array, x: Float64Array): nu
   return dot(n, norm.normed(x));
 }
 
+/** An observable as a function of the stream before the final norm. */
+export interface StreamObservable {
+  /** W_U^T n `[d_model]` */
+  readonly direction: Float64Array;
+  /** n · b_U */
+  readonly bias: number;
+}
+
+/** The observable in logits, where the stream before the final norm is x. */
+export function streamValue(norm: FinalNorm, { direction, bias }: StreamObservable, x: Float64Array): number {
+  return normAlong(norm, direction, x) + bias;
+}
+
 /** n · β; 0 for RMSNorm. */
 function biasAlong({ bias }: FinalNorm, n: Float64Array): number {
   return bias === null ? 0 : dot(n, bias);

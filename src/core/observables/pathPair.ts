@@ -3,6 +3,7 @@ import { type BlockHook, hookName } from '../engine/hookPoints.ts';
 import type { ModelRunner, RunContext } from '../engine/modelRunner.ts';
 import type { SweepStack } from '../engine/sweeps/sweepStack.ts';
 import type { ModelConfig } from '../models/modelConfig.ts';
+import { rowAt } from './vectors.ts';
 
 /** One layer of a pair at its places. "Change": dirty − clean. */
 interface PairLayer {
@@ -195,10 +196,7 @@ export async function readPathPair(
       rest[i] += value;
     });
   }
-  const final = (run: number) => {
-    const at = (run * (position + 1) + position) * dModel;
-    return Float64Array.from(residual.data.subarray(at, at + dModel));
-  };
+  const final = (run: number) => rowAt(residual.data, run * (position + 1) + position, dModel);
   return {
     ...{ places, end, layers: read, embedding: runs.change(0, 'hook_resid_pre', places) },
     ...{ clean: final(0), dirty: final(1), otherTokens: rest.slice(0, dModel), patterns: rest.slice(dModel) },

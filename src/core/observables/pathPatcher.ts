@@ -1,6 +1,6 @@
 import type { FinalNorm } from '../engine/finalNorm.ts';
 import type { RunContext } from '../engine/modelRunner.ts';
-import { normAlong } from './normPullBack.ts';
+import { type StreamObservable, streamValue } from './normPullBack.ts';
 import type { PathPair } from './pathPair.ts';
 import type { PathStack } from './pathStack.ts';
 import { dot } from './vectors.ts';
@@ -13,14 +13,6 @@ export type PlacedNode =
 
 /** `frozen`: the scale of the clean run. `real`: the norm of the patched stream. */
 export type FinalNormMode = 'frozen' | 'real';
-
-/** An observable as a function of the stream before the final norm. */
-export interface StreamObservable {
-  /** W_U^T n `[d_model]` */
-  readonly direction: Float64Array;
-  /** n · b_U */
-  readonly bias: number;
-}
 
 /** How far the observable falls when changes are added to a stream. */
 export class FinalDrop {
@@ -36,14 +28,14 @@ export class FinalDrop {
     private readonly mode: FinalNormMode,
   ) {
     this.along = norm.pullBack(observable.direction, norm.scale(stream));
-    this.value = normAlong(norm, observable.direction, stream) + observable.bias;
+    this.value = streamValue(norm, observable, stream);
   }
 
   /** Observable − observable with the change: positive where the change takes away. In logits. */
   of(change: ArrayLike<number>): number {
     if (this.mode === 'frozen') return 0 - dot(this.along, change);
     const changed = this.stream.map((value, i) => value + change[i]);
-    return this.value - normAlong(this.norm, this.observable.direction, changed) - this.observable.bias;
+    return this.value - streamValue(this.norm, this.observable, changed);
   }
 }
 

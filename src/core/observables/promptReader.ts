@@ -1,5 +1,7 @@
+import type { PathNode } from '../../shared/features.ts';
 import type { AnalysisContext } from '../analyses/analysisContext.ts';
 import type { PositionReadout, PromptActivations } from '../engine/activationCache.ts';
+import { rowAt } from './vectors.ts';
 
 /** What features are made with. */
 export type FeatureContext = Pick<AnalysisContext, 'runner' | 'cache' | 'signal'>;
@@ -22,17 +24,16 @@ export class PromptReader {
   }
 
   private row(rows: Float32Array, position: number): Float64Array {
-    const { dModel } = this.context.runner.config;
-    return Float64Array.from(rows.subarray(position * dModel, (position + 1) * dModel));
+    return rowAt(rows, position, this.context.runner.config.dModel);
   }
 
   /** resid_pre of a layer, `[pos, d_model]`. */
-  rowsBefore(layer: number): Promise<Float32Array> {
+  private rowsBefore(layer: number): Promise<Float32Array> {
     return this.context.cache.residualBefore(this.prompt, layer, { signal: this.context.signal });
   }
 
   /** What the MLP of a layer reads before its norm, `[pos, d_model]`. One block, once. */
-  rowsMid(layer: number): Promise<Float32Array> {
+  private rowsMid(layer: number): Promise<Float32Array> {
     return this.context.cache.residualMid(this.prompt, layer, { signal: this.context.signal });
   }
 
@@ -47,6 +48,17 @@ export class PromptReader {
     if (parallelResidual || readout === undefined) return this.row(await this.rowsMid(layer), position);
     const after = layer + 1 < nLayers ? await this.before(layer + 1, position) : this.final(position);
     return after.map((value, i) => value - readout.mlpOut[layer][i]);
+  }
+
+  /** What a node of a path reads, before its norm, `[pos, d_model]`. */
+  inputRows(node: PathNode): Promise<Float32Array> {
+    return node.kind === 'mlp' ? this.rowsMid(node.layer) : this.rowsBefore(node.kind === 'head' ? node.layer : 0);
+  }
+
+  /** One row of `inputRows`. */
+  input(node: PathNode, position: number): Promise<Float64Array> {
+    if (node.kind === 'mlp') return this.mid(node.layer, position);
+    return this.before(node.kind === 'head' ? node.layer : 0, position);
   }
 
   /** resid_post of the last layer. */
@@ -68,6 +80,21 @@ export class PromptReader {
   async attention(layer: number, head: number, query: number): Promise<Float32Array> {
     const { pattern } = await this.readout(query);
     return pattern[layer].subarray(head * (query + 1), (head + 1) * (query + 1));
+  }
+
+  /**
+   * The attention of a path's heads, multiplied.
+   * @param path nearest the logits first, with tokens
+   * @param from where the observable is read
+   */
+  async attentionAlong(path: readonly PathNode[], from: number): Promise<number> {
+    let [share, at] = [1, from];
+    for (const node of path) {
+      const reads = node.position ?? at;
+      if (node.kind === 'head') share *= (await this.attention(node.layer, node.head, at))[reads];
+      at = reads;
+    }
+    return share;
   }
 
   /** The value vector that a head reads at a position, bias included. `[d_head]` */

@@ -39,20 +39,11 @@ class PathContributions {
     private readonly prompt: PromptReader,
   ) {}
 
-  /** Attention of the nodes before the last one, multiplied. */
-  private async before(nodes: readonly WalkedNode[]): Promise<number> {
-    let product = 1;
-    for (const { node, writesAt } of nodes) {
-      if (node.kind !== 'head') continue;
-      product *= (await this.prompt.attention(node.layer, node.head, writesAt))[node.position];
-    }
-    return product;
-  }
-
   /** @param nodes with directions of frozen norm scales */
   async of(nodes: readonly WalkedNode[]): Promise<Contributions> {
     const last = nodes[nodes.length - 1];
-    const before = await this.before(nodes.slice(0, -1));
+    const path = nodes.slice(0, -1).map(({ node }) => node);
+    const before = await this.prompt.attentionAlong(path, nodes[0].writesAt);
     const attention = new Array<number>(this.prompt.length).fill(0);
     const contributions = new Array<number>(this.prompt.length).fill(0);
     const { node, writesAt, direction } = last;
@@ -60,7 +51,7 @@ class PathContributions {
       const written =
         node.kind === 'mlp'
           ? (await this.prompt.readout(node.position)).mlpOut[node.layer]
-          : await this.prompt.before(0, node.position);
+          : await this.prompt.input(node, node.position);
       attention[node.position] = before;
       contributions[node.position] = before * dot(direction, written);
       return { attention, contributions, whole: contributions[node.position] };
@@ -121,11 +112,9 @@ export async function propagate(
     norm === 'frozen' ? frozen : await walkFeature(context, { ...request, path: shown, norm }, about, prompt);
   const found = await new PathContributions(context, prompt).of(frozen.nodes);
   const { node } = frozen.nodes[frozen.nodes.length - 1];
-  const layer = node.kind === 'embedding' ? 0 : node.layer;
-  const rows = node.kind === 'mlp' ? await prompt.rowsMid(layer) : await prompt.rowsBefore(layer);
   const detail: PropagationDetail = {
     ...{ path: shown, pathIsDefault: path === undefined, norm, view, hook: walk.hook },
-    scores: scoresOf(walk.vector, rows),
+    scores: scoresOf(walk.vector, await prompt.inputRows(node)),
     attention: found.attention,
     contributions: found.contributions,
     contribution: found.whole,

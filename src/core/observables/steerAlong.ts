@@ -77,11 +77,8 @@ async function slopeOf(
     const request = { observable, path, norm: 'frozen', point: 'prompt' } as const;
     const walk = await walkFeature(context, request, { ids, position: answer, roles }, reader);
     if (walk.nodes.at(-1)?.node.position !== at) return null;
-    let attention = 1;
-    for (const { node, writesAt } of walk.nodes) {
-      if (node.kind !== 'head') continue;
-      attention *= (await reader.attention(node.layer, node.head, writesAt))[node.position];
-    }
+    const nodes = walk.nodes.map(({ node }) => node);
+    const attention = await reader.attentionAlong(nodes, answer);
     return shortNumber(attention * dot(unit, walk.vector));
   } catch (error) {
     // A token that a longer prompt has, and this one not.

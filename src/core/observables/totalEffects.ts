@@ -4,7 +4,8 @@ import { BaseRun } from '../engine/sweeps/baseRun.ts';
 import { type ClimbContext, climb } from '../engine/sweeps/climb.ts';
 import type { SweepStack } from '../engine/sweeps/sweepStack.ts';
 import type { MapBatch } from './headsMap.ts';
-import { FinalDrop, type StreamObservable } from './pathPatcher.ts';
+import { type StreamObservable, streamValue } from './normPullBack.ts';
+import { rowAt } from './vectors.ts';
 
 /** `noising`: the corrupted run's z into the clean run. `denoising`: the clean run's into the corrupted run. */
 export type PatchDirection = 'noising' | 'denoising';
@@ -37,11 +38,9 @@ async function someRows(
   const sourceItems = batch.clean.map((_, row) => row);
   const runs: GroupRuns = { base, source, sourceItems, answers: [position] };
   const final = base.residual(nLayers);
-  const values = sourceItems.map((row) => {
-    const at = (row * (position + 1) + position) * dModel;
-    const stream = Float64Array.from(final.subarray(at, at + dModel));
-    return new FinalDrop(runner.finalNorm, observable, stream, 'real');
-  });
+  const valueAt = (streams: Float32Array, row: number) =>
+    streamValue(runner.finalNorm, observable, rowAt(streams, row, dModel));
+  const values = sourceItems.map((row) => valueAt(final, row * (position + 1) + position));
   const effects: number[][][] = [];
   for (let layer = 0; layer < nLayers; layer += 1) {
     const start = plan.start({ row: layer, column: 0 }, position + 1);
@@ -60,9 +59,8 @@ async function someRows(
     const streams = await climb(stack, base, start.first, [departure], [position], context);
     const fall = (cell: number) => {
       const own = values[cell % sourceItems.length];
-      const patched = Float64Array.from(streams.subarray(cell * dModel, (cell + 1) * dModel));
-      const now = new FinalDrop(runner.finalNorm, observable, patched, 'real').value;
-      return direction === 'noising' ? own.value - now : now - own.value;
+      const now = valueAt(streams, cell);
+      return direction === 'noising' ? own - now : now - own;
     };
     effects.push(
       Array.from({ length: nHeads }, (_, head) => sourceItems.map((row) => fall(head * sourceItems.length + row))),

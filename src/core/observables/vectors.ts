@@ -5,6 +5,11 @@ export function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
   return sum;
 }
 
+/** A row of `[rows, width]`. */
+export function rowAt(rows: Float32Array, index: number, width: number): Float64Array {
+  return Float64Array.from(rows.subarray(index * width, (index + 1) * width));
+}
+
 /** |a| */
 export function length(a: ArrayLike<number>): number {
   return Math.sqrt(dot(a, a));

@@ -8,7 +8,15 @@ import type { NormWeights } from '../models/modelWeights.ts';
 import { pathNodeName } from '../tasks/pathText.ts';
 import { checkReads } from '../tasks/resolvePath.ts';
 import { MlpPullBack } from './mlpPullBack.ts';
-import { meanPullBack, type NormAngle, normAlong, normAngle, type PulledBack, pullBackNorm } from './normPullBack.ts';
+import {
+  meanPullBack,
+  type NormAngle,
+  normAngle,
+  type PulledBack,
+  pullBackNorm,
+  type StreamObservable,
+  streamValue,
+} from './normPullBack.ts';
 import type { FeatureContext, PromptReader } from './promptReader.ts';
 import { segmentRoot } from './segment.ts';
 import { between, dot } from './vectors.ts';
@@ -72,18 +80,15 @@ export class PathWalker {
   ) {}
 
   /**
-   * @param direction n at the logits as W_U^T n `[d_model]`, with n · b_U
+   * @param observable n at the logits
    * @param nodes nearest the logits first; a head's null position is chosen by the prompt
    * @throws MechanistError `bad-input` where a written token does not fit the one that the prompt chose
    */
-  async walk(
-    { direction, bias }: { readonly direction: Float64Array; readonly bias: number },
-    nodes: readonly PathNode[],
-  ): Promise<Walk> {
+  async walk(observable: StreamObservable, nodes: readonly PathNode[]): Promise<Walk> {
     const { runner, signal } = this.context;
     let at = this.options.position;
     const final = this.rows((reader) => reader.final(at));
-    let vector = this.passFinal(direction, bias, await final);
+    let vector = this.passFinal(observable, await final);
     const walked: WalkedNode[] = [];
     let hook = '';
     for (const node of nodes) {
@@ -121,12 +126,13 @@ export class PathWalker {
     return sizes.indexOf(Math.max(...sizes));
   }
 
-  private passFinal(n: Float64Array, bias: number, at: RowPair): Float64Array {
+  private passFinal(observable: StreamObservable, at: RowPair): Float64Array {
     const { finalNorm } = this.context.runner;
-    this.offset += bias;
+    const { direction: n } = observable;
+    this.offset += observable.bias;
     if (this.options.point !== 'boundary' || at.partner === null) return this.passNorm('ln_final', finalNorm, n, at);
     const [from, to] = [at.partner, at.prompt];
-    const root = segmentRoot((t) => normAlong(finalNorm, n, between(from, to, t)) + bias);
+    const root = segmentRoot((t) => streamValue(finalNorm, observable, between(from, to, t)));
     if (root.target !== 0) {
       const [partner, prompt] = root.ends.map(signed);
       const words = `Both prompts of the pair give the observable the same sign, ${prompt} and ${partner}: there is no decision boundary between them.`;
