@@ -4,6 +4,7 @@ import type { TaskSet } from '../../shared/taskSet.ts';
 import type { StepContext } from '../experiments/stepKind.ts';
 import { nearestWord } from '../tasks/nearestWord.ts';
 import { type FeaturePrompt, type FeatureVector, featureVector } from './featureVector.ts';
+import { sharingWeights } from './promptReader.ts';
 
 /** Which row of the data features are made at, and which corruption makes its partner. */
 export interface FeatureRow {
@@ -51,10 +52,11 @@ export async function featuresOfRow(
   row: FeatureRow,
 ): Promise<FeatureVector[]> {
   const prompt = featurePromptOf(context, row);
+  const own = sharingWeights(context);
   const features: FeatureVector[] = [];
   for (const { observable, ...rest } of specs) {
     await context.giveWay?.();
-    features.push(await featureVector(context, { ...rest, observable: context.observable(observable) }, prompt));
+    features.push(await featureVector(own, { ...rest, observable: context.observable(observable) }, prompt));
   }
   return features;
 }

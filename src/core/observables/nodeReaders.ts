@@ -8,7 +8,7 @@ import type { PairRow } from './pairRows.ts';
 import { readPathPair } from './pathPair.ts';
 import { FinalDrop, PathPatcher, type PlacedNode } from './pathPatcher.ts';
 import type { PathStack } from './pathStack.ts';
-import { type FeatureContext, PromptReader } from './promptReader.ts';
+import { type FeatureContext, PromptReader, sharingWeights } from './promptReader.ts';
 import { dot } from './vectors.ts';
 
 /** What a map is about, in one row: the observable itself, or what a path carries to it. */
@@ -65,9 +65,10 @@ export class PathOfRow {
     request: { readonly observable: ResolvedObservable; readonly path: string },
   ): Promise<PathOfRow> {
     const { item, corrupted, position } = row;
-    const clean = await featureVector(context, request, { ids: item.ids, position, roles: item.roles });
+    const own = sharingWeights(context);
+    const clean = await featureVector(own, request, { ids: item.ids, position, roles: item.roles });
     const same = { ...request, path: printPath(clean.path) };
-    const other = await featureVector(context, same, { ids: corrupted, position });
+    const other = await featureVector(own, same, { ids: corrupted, position });
     return new PathOfRow(context, row, clean.path, [clean, other]);
   }
 

@@ -1,10 +1,19 @@
 import type { PathNode } from '../../shared/features.ts';
 import type { AnalysisContext } from '../analyses/analysisContext.ts';
 import type { PositionReadout, PromptActivations } from '../engine/activationCache.ts';
+import { PathWeights } from './pathWeights.ts';
 import { rowAt } from './vectors.ts';
 
 /** What features are made with. */
-export type FeatureContext = Pick<AnalysisContext, 'runner' | 'cache' | 'signal'>;
+export type FeatureContext = Pick<AnalysisContext, 'runner' | 'cache' | 'signal'> & {
+  /** Weights that paths share. Absent: each reads its own. */
+  readonly pathWeights?: PathWeights;
+};
+
+/** For paths that go through the same weights: each is read once. */
+export function sharingWeights({ runner, cache, signal, pathWeights = new PathWeights(runner) }: FeatureContext) {
+  return { runner, cache, signal, pathWeights };
+}
 
 /** Raw activations of one prompt, row by row, from the activation cache. */
 export class PromptReader {

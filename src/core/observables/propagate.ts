@@ -3,11 +3,10 @@ import { signed } from '../../shared/format.ts';
 import type { DirectAttribution, PropagationDetail } from '../../shared/traceDocument.ts';
 import { dotAt } from '../analyses/analysisContext.ts';
 import type { PromptActivations } from '../engine/activationCache.ts';
-import { HeadWeights } from '../engine/headWeights.ts';
 import type { ResolvedObservable } from '../tasks/observable.ts';
 import { printPath } from '../tasks/pathText.ts';
 import { walkFeature } from './featureVector.ts';
-import { type FeatureContext, PromptReader } from './promptReader.ts';
+import { type FeatureContext, PromptReader, sharingWeights } from './promptReader.ts';
 import { dot } from './vectors.ts';
 import type { WalkedNode } from './walkPath.ts';
 
@@ -35,7 +34,7 @@ interface Contributions {
 /** Attention paid along a path, and what comes through it, one token of the last node's after another. */
 class PathContributions {
   constructor(
-    private readonly context: FeatureContext,
+    private readonly context: ReturnType<typeof sharingWeights>,
     private readonly prompt: PromptReader,
   ) {}
 
@@ -57,8 +56,9 @@ class PathContributions {
       return { attention, contributions, whole: contributions[node.position] };
     }
     const { layer, head } = node;
-    const { dHead } = this.context.runner.config;
-    const weights = await HeadWeights.read(this.context.runner, layer);
+    const { runner, pathWeights } = this.context;
+    const { dHead } = runner.config;
+    const { weights } = await pathWeights.headsOf(layer);
     const read = weights.readBy(head, direction);
     const row = await this.prompt.attention(layer, head, writesAt);
     row.forEach((share, source) => {
@@ -95,13 +95,14 @@ function scoresOf(vector: Float64Array, rows: Float32Array): number[] {
  * @throws MechanistError `bad-input` (path)
  */
 export async function propagate(
-  context: FeatureContext,
+  analysis: FeatureContext,
   { path, norm = 'frozen', view = 'score' }: Pick<TraceRequest, 'path' | 'norm' | 'view'>,
   activations: PromptActivations,
   position: number,
   observable: ResolvedObservable & { readonly value: number },
   direct: DirectAttribution,
 ): Promise<{ detail: PropagationDetail; warnings: readonly string[] }> {
+  const context = sharingWeights(analysis);
   const prompt = new PromptReader(context, activations);
   const about = { ids: activations.tokens, position };
   const request = { observable, path: path ?? largestHead(direct), norm: 'frozen' } as const;

@@ -6,7 +6,7 @@ import type { ResolvedObservable } from '../tasks/observable.ts';
 import { walkFeature } from './featureVector.ts';
 import type { PairRuns } from './pairRuns.ts';
 import type { PairSide } from './pairSides.ts';
-import { PromptReader } from './promptReader.ts';
+import { type FeatureContext, PromptReader, sharingWeights } from './promptReader.ts';
 import type { StreamEditor } from './streamEdit.ts';
 import { dot } from './vectors.ts';
 
@@ -66,7 +66,7 @@ export async function steerAlong(
  * Exactly linear in the amount. Null where the path reads another token there, or does not fit the prompt.
  */
 async function slopeOf(
-  context: SteerContext,
+  context: FeatureContext & Pick<SteerContext, 'task'>,
   unit: Float64Array,
   { row, ids, at, answer }: PairSide,
   { observable, path }: { readonly observable: ResolvedObservable; readonly path: string },
@@ -94,12 +94,13 @@ export async function pathSlopes(
   sides: readonly PairSide[],
   feature: { readonly observable: ResolvedObservable; readonly path: string },
 ): Promise<readonly (number | null)[]> {
+  const own = { ...sharingWeights(context), task: context.task };
   const slopes: (number | null)[] = [];
   for (const [done, side] of sides.entries()) {
     throwIfCancelled(context.signal);
     await context.giveWay?.();
     context.onProgress?.({ done, total: sides.length, label: 'the path on each prompt' });
-    slopes.push(await slopeOf(context, unit, side, feature));
+    slopes.push(await slopeOf(own, unit, side, feature));
   }
   return slopes;
 }

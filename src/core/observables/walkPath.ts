@@ -1,13 +1,11 @@
 import { throwIfCancelled } from '../../shared/errors.ts';
 import type { LinearisationPoint, NormMode, PathNode } from '../../shared/features.ts';
 import { signed } from '../../shared/format.ts';
-import { FinalNorm } from '../engine/finalNorm.ts';
-import { HeadWeights } from '../engine/headWeights.ts';
+import type { FinalNorm } from '../engine/finalNorm.ts';
 import { hookName } from '../engine/hookPoints.ts';
-import type { NormWeights } from '../models/modelWeights.ts';
 import { pathNodeName } from '../tasks/pathText.ts';
 import { checkReads } from '../tasks/resolvePath.ts';
-import { MlpPullBack } from './mlpPullBack.ts';
+import type { MlpPullBack } from './mlpPullBack.ts';
 import {
   meanPullBack,
   type NormAngle,
@@ -17,6 +15,7 @@ import {
   type StreamObservable,
   streamValue,
 } from './normPullBack.ts';
+import { PathWeights } from './pathWeights.ts';
 import type { FeatureContext, PromptReader } from './promptReader.ts';
 import { segmentRoot } from './segment.ts';
 import { between, dot } from './vectors.ts';
@@ -70,6 +69,7 @@ const same = (a: Float64Array, b: Float64Array) => a.every((value, i) => value =
 export class PathWalker {
   private readonly norms: PassedNorm[] = [];
   private readonly warnings: string[] = [];
+  private readonly weights: PathWeights;
   private offset = 0;
 
   constructor(
@@ -77,7 +77,9 @@ export class PathWalker {
     private readonly prompt: PromptReader,
     private readonly partner: PromptReader | null,
     private readonly options: WalkOptions,
-  ) {}
+  ) {
+    this.weights = context.pathWeights ?? new PathWeights(context.runner);
+  }
 
   /**
    * @param observable n at the logits
@@ -117,7 +119,7 @@ export class PathWalker {
     if (node.position !== null) return node.position;
     if (node.kind !== 'head') return query;
     const { layer, head } = node;
-    const weights = await HeadWeights.read(this.context.runner, layer);
+    const { weights } = await this.weights.headsOf(layer);
     const read = weights.readBy(head, along);
     const attention = await this.prompt.attention(layer, head, query);
     const sizes = Array.from(attention, (share, source) =>
@@ -170,24 +172,15 @@ export class PathWalker {
     this.warnings.push(`${words}${advice}.`);
   }
 
-  private norm(weights: NormWeights): Promise<FinalNorm> {
-    const { config, files } = this.context.runner;
-    return FinalNorm.read(config, weights, files);
-  }
-
   private async passHead(layer: number, head: number, along: Float64Array, at: number): Promise<Float64Array> {
-    const { runner } = this.context;
-    const weights = await HeadWeights.read(runner, layer);
+    const { weights, norm } = await this.weights.headsOf(layer);
     const { vector, offset } = weights.pullBack(head, along);
     this.offset += offset;
-    const norm = await this.norm(runner.weights.blocks[layer].norm1);
     return this.passNorm(`blocks.${layer}.ln1`, norm, vector, await this.rows((reader) => reader.before(layer, at)));
   }
 
   private async passMlp(layer: number, along: Float64Array, at: number): Promise<Float64Array> {
-    const { runner } = this.context;
-    const mlp = await MlpPullBack.read(runner, layer);
-    const norm = await this.norm(runner.weights.blocks[layer].norm2);
+    const { mlp, norm } = await this.weights.mlpOf(layer);
     const raw = await this.rows((reader) => reader.mid(layer, at));
     const z = norm.normed(raw.prompt);
     const other = raw.partner === null ? null : norm.normed(raw.partner);
