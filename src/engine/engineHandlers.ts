@@ -32,7 +32,7 @@ export interface EngineParts {
 export function createEngineHandlers(parts: EngineParts): Handlers<EngineRequests> {
   const { store, notify } = parts;
   const turns = new ModelTurns(store, parts.load);
-  const vocabularies = new Vocabularies(store);
+  const vocabularies = new Vocabularies(store, (key) => turns.reader(key));
   const datasets = new Datasets(vocabularies);
   const memoryBytes = () => sweepMemory(parts.availableBytes());
 

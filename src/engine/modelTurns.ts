@@ -1,6 +1,7 @@
 import type { AnalysisEngine } from '../core/analyses/analysisEngine.ts';
 import type { LocatedModel, ModelStore } from '../core/models/modelStore.ts';
 import type { Job } from '../core/session/loadModel.ts';
+import type { DatasetReader } from '../core/tasks/datasetBook.ts';
 import { progressPhases } from '../shared/progressPhases.ts';
 import type { RequestContext } from '../shared/rpc.ts';
 import { ModelPool } from './modelPool.ts';
@@ -27,6 +28,12 @@ export class ModelTurns {
     private readonly store: ModelStore,
     private readonly load: (located: LocatedModel, job: Job) => Promise<AnalysisEngine>,
   ) {}
+
+  /** The tokenizer of a model that is open, by its identity. */
+  reader(key: string): DatasetReader | undefined {
+    const model = this.#pool.peek(key)?.model;
+    return model && { tokenizer: model.tokenizer, nCtx: model.config.nCtx };
+  }
 
   /** Opens the model if need be, then runs `run` on it, when its turn has come. */
   async withModel<T>(

@@ -15,7 +15,11 @@ interface Vocabulary {
 export class Vocabularies {
   readonly #known = new Map<string, Promise<Vocabulary>>();
 
-  constructor(private readonly store: Pick<ModelStore, 'locate' | 'identityOf' | 'tokenizer'>) {}
+  /** @param opened the tokenizer of a model that is open, by its identity: it is not read again */
+  constructor(
+    private readonly store: Pick<ModelStore, 'locate' | 'identityOf' | 'tokenizer'>,
+    private readonly opened: (key: string) => DatasetReader | undefined,
+  ) {}
 
   /** @throws MechanistError as `ModelStore.tokenizer` */
   async reader(model: string): Promise<DatasetReader> {
@@ -37,10 +41,13 @@ export class Vocabularies {
   async #vocabulary(model: string): Promise<Vocabulary> {
     const located = await this.store.locate(model);
     const key = await this.store.identityOf(located);
-    const vocabulary =
-      this.#known.get(key) ?? this.store.tokenizer(located.ref).then((reader): Vocabulary => ({ reader }));
+    const vocabulary = this.#known.get(key) ?? this.#read(located.ref, key);
     keepRecent(this.#known, key, vocabulary);
     vocabulary.catch(() => this.#known.delete(key));
     return await vocabulary;
+  }
+
+  async #read(ref: string, key: string): Promise<Vocabulary> {
+    return { reader: this.opened(key) ?? (await this.store.tokenizer(ref)) };
   }
 }

@@ -1,5 +1,6 @@
 import { isModelPath, resolveModelName } from '../core/tasks/modelName.ts';
 import { nearestWord } from '../core/tasks/nearestWord.ts';
+import type { TermCheck } from '../shared/engineProtocol.ts';
 import { bytes } from '../shared/format.ts';
 import type { ModelInfo, ModelListing } from '../shared/modelInfo.ts';
 import type { OnProgress } from '../shared/progress.ts';
@@ -42,6 +43,9 @@ export class ModelDirectory {
   readonly #port: EnginePort;
   readonly #changed = new Emitter<void>();
   readonly #loaded = new Map<string, Promise<ModelInfo>>();
+  readonly #infos = new Map<string, Promise<ModelInfo>>();
+  /** How terms tokenize, by model and text. */
+  readonly #terms = new Map<string, Map<string, TermCheck>>();
   #listings: Promise<readonly ModelListing[]> | null = null;
 
   constructor(port: EnginePort) {
@@ -71,24 +75,50 @@ export class ModelDirectory {
     return second.kind === 'use' ? { ...second, insteadOf: first.absent } : first;
   }
 
+  /** The model that would be used, as `choose` says; null where there is none, or no engine to ask. */
+  async find(named: string, fallback: string, folder: string | null): Promise<string | null> {
+    const choice = await this.choose(named, fallback, folder).catch(() => null);
+    return choice?.kind === 'use' ? choice.ref : null;
+  }
+
   /** Opens the model in the engine; the same promise for everyone. Not cancelled by edits: the next trace needs it too. */
   load(ref: string, onProgress?: OnProgress): Promise<ModelInfo> {
-    const known = this.#loaded.get(ref);
-    if (known) return known;
-    const loading = this.#port.request('models.load', { model: ref }, { onProgress });
-    this.#loaded.set(ref, loading);
-    loading.catch(() => {
-      if (this.#loaded.get(ref) === loading) this.#loaded.delete(ref);
-    });
-    return loading;
+    return kept(this.#loaded, ref, () => this.#port.request('models.load', { model: ref }, { onProgress }));
+  }
+
+  /** Layers, heads and sizes of a model, from its headers: it need not be open. */
+  info(ref: string): Promise<ModelInfo> {
+    return kept(this.#infos, ref, () => this.#port.request('models.info', { model: ref }));
+  }
+
+  /** How texts tokenize, at least these; each is asked for once. */
+  async checkTerms(ref: string, texts: readonly string[]): Promise<ReadonlyMap<string, TermCheck>> {
+    const known = this.#terms.get(ref) ?? new Map<string, TermCheck>();
+    this.#terms.set(ref, known);
+    const terms = [...new Set(texts)].filter((text) => !known.has(text));
+    if (terms.length === 0) return known;
+    for (const check of await this.#port.request('checkTerms', { model: ref, terms })) known.set(check.text, check);
+    return known;
   }
 
   /** After a download, an added model, or an engine that was started again. */
   refresh(): void {
     this.#listings = null;
     this.#loaded.clear();
+    this.#infos.clear();
+    this.#terms.clear();
     this.#changed.fire();
   }
+}
+
+/** What was asked before, unless it failed; else what `ask` answers. */
+function kept<T>(known: Map<string, Promise<T>>, key: string, ask: () => Promise<T>): Promise<T> {
+  const answer = known.get(key) ?? ask();
+  known.set(key, answer);
+  answer.catch(() => {
+    if (known.get(key) === answer) known.delete(key);
+  });
+  return answer;
 }
 
 function pick(name: string, folder: string | null, listings: readonly ModelListing[]): ModelChoice {

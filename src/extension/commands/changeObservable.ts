@@ -8,7 +8,7 @@ import type { ObservableSpec } from '../../shared/engineProtocol.ts';
 import { MechanistError } from '../../shared/errors.ts';
 import { share, visibleToken } from '../../shared/format.ts';
 import type { NextToken } from '../../shared/traceDocument.ts';
-import type { EnginePort } from '../engineClient.ts';
+import type { ModelDirectory } from '../modelDirectory.ts';
 import type { PromptSession } from '../promptLanguage/promptSession.ts';
 import { termProblems, termsOf } from '../promptLanguage/termProblems.ts';
 import { type CommandContext, type FoundPrompt, findPrompt } from './commandContext.ts';
@@ -18,7 +18,7 @@ const example = '{ " she": 1, " he": -1 }';
 
 /** What an observable that is typed is held against. */
 interface Asking {
-  readonly engine: EnginePort;
+  readonly models: ModelDirectory;
   readonly named: NamedObservables;
 }
 
@@ -38,15 +38,15 @@ function namedItems({ specs }: NamedObservables): Choice[] {
 
 /** Why text is no observable for this model, in a sentence; null when it is one. */
 async function observableMistake(text: string, model: string | null, found: Asking): Promise<string | null> {
-  const { engine, named } = found;
+  const { models, named } = found;
   const file = withNamedObservable(parsePromptFile(`---\nobservable: ${text}\n---\n`), named);
   const problem = file.problems.find((p) => p.severity === 'error');
   if (problem || text.includes('\n')) return problem?.message ?? `One line, as ${example}.`;
   const observable = file.frontMatter?.observable;
   if (!observable) return `An observable maps tokens to weights, as ${example}.`;
   if (model === null) return null;
-  const checks = await engine.request('checkTerms', { model, terms: termsOf(observable) });
-  const problems = termProblems(observable, new Map(checks.map((c) => [c.text, c])), model, named.specs);
+  const checks = await models.checkTerms(model, termsOf(observable));
+  const problems = termProblems(observable, checks, model, named.specs);
   return problems.find(({ severity }) => severity === 'error')?.message ?? null;
 }
 
@@ -103,7 +103,7 @@ async function askObservable(context: CommandContext, found: FoundPrompt): Promi
         });
   if (!picked) return undefined;
   if (picked.name !== undefined) return plainText(picked.name);
-  if (!picked.token) return await typeObservable({ engine: context.engine, named }, found.session);
+  if (!picked.token) return await typeObservable({ models: context.models, named }, found.session);
   const spec = await pickDifference(next, picked.token);
   return spec && observableText(spec);
 }

@@ -4,6 +4,7 @@ import * as vscode from 'vscode';
 import { type NamedSpecs, observableName } from '../../core/tasks/namedObservables.ts';
 import type { StudyTarget } from '../../shared/contributions.ts';
 import { MechanistError } from '../../shared/errors.ts';
+import { exists } from '../files.ts';
 import { namedModel } from '../promptLanguage/prepareFile.ts';
 import {
   headsByDifference,
@@ -108,11 +109,6 @@ function filesNamed({ document }: Begun, name: string): { data: vscode.Uri; expe
 }
 
 async function isFree(begun: Begun, name: string): Promise<boolean> {
-  const exists = (uri: vscode.Uri) =>
-    vscode.workspace.fs.stat(uri).then(
-      () => true,
-      () => false,
-    );
   const { data, experiment } = filesNamed(begun, name);
   return !(await exists(data)) && !(await exists(experiment));
 }

@@ -1,9 +1,9 @@
-import { dirname } from 'node:path';
 import * as vscode from 'vscode';
 import { parseDatasetLine } from '../../core/tasks/dataset.ts';
 import type { DatasetRowView, DatasetSource, DatasetSummary, RowsQuestion } from '../../shared/datasetView.ts';
 import { isCancelled, MechanistError } from '../../shared/errors.ts';
 import type { EnginePort } from '../engineClient.ts';
+import { folderOf } from '../files.ts';
 import type { ModelChoice, ModelDirectory } from '../modelDirectory.ts';
 import { readPromptSettings } from '../settings.ts';
 
@@ -157,8 +157,7 @@ export class DatasetDocuments implements vscode.Disposable {
 
   async #choose(document: vscode.TextDocument): Promise<ModelChoice> {
     const named = parseDatasetLine(document.lineAt(0).text, 0).header?.model ?? readPromptSettings(document).model;
-    const folder = document.uri.scheme === 'file' ? dirname(document.uri.fsPath) : null;
     // No model stands in: another tokenizer would find fault with every row.
-    return await this.#models.choose(named, '', folder);
+    return await this.#models.choose(named, '', folderOf(document));
   }
 }

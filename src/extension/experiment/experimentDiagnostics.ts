@@ -1,15 +1,14 @@
-import { dirname } from 'node:path';
 import * as vscode from 'vscode';
 import type { ExperimentProblem } from '../../core/tasks/experiment/experimentTypes.ts';
 import { expectedRange, isFailure } from '../../shared/experimentRun.ts';
 import { signed } from '../../shared/format.ts';
-import type { EnginePort } from '../engineClient.ts';
+import { folderOf } from '../files.ts';
 import { describeAbsent, type ModelDirectory } from '../modelDirectory.ts';
 import type { FileProblem } from '../promptLanguage/promptRequests.ts';
 import { readPromptSettings } from '../settings.ts';
 import type { ExperimentDocuments } from './experimentDocuments.ts';
 import type { ExperimentRuns } from './experimentRuns.ts';
-import { ExperimentTerms } from './experimentTerms.ts';
+import { observableProblems } from './experimentTerms.ts';
 import { type ShownCheck, shownChecks } from './stepStates.ts';
 
 /** `+2.41, expected −7.3 … −6.3 (methods §9)` */
@@ -42,17 +41,13 @@ export class ExperimentDiagnostics implements vscode.Disposable, vscode.CodeActi
   readonly #models = new Map<string, ExperimentProblem>();
   /** What is wrong with observables, for one version of a document. */
   readonly #terms = new Map<string, { readonly version: number; readonly problems: readonly FileProblem[] }>();
-  readonly #observables: ExperimentTerms;
 
   constructor(
     private readonly documents: ExperimentDocuments,
     private readonly runs: ExperimentRuns,
     private readonly models: ModelDirectory,
-    engine: EnginePort,
   ) {
-    this.#observables = new ExperimentTerms(engine);
     const listed = models.onDidChange(() => {
-      this.#observables.clear();
       for (const document of documents.open) void this.#checkModel(document);
     });
     this.#listening = [
@@ -157,9 +152,8 @@ export class ExperimentDiagnostics implements vscode.Disposable, vscode.CodeActi
     const { model } = this.documents.file(document);
     const key = document.uri.toString();
     if (model === undefined) return;
-    const folder = document.uri.scheme === 'file' ? dirname(document.uri.fsPath) : null;
     // Without an engine nothing is known, and a run will say so.
-    const choice = await this.models.choose(model.value, '', folder).catch(() => null);
+    const choice = await this.models.choose(model.value, '', folderOf(document)).catch(() => null);
     if (this.documents.file(document).model?.value !== model.value) return;
     if (choice === null || choice.kind === 'use') this.#models.delete(key);
     else {
@@ -180,7 +174,7 @@ export class ExperimentDiagnostics implements vscode.Disposable, vscode.CodeActi
     const { observables } = readPromptSettings(document);
     const file = this.documents.file(document);
     // Without an engine a run will say it.
-    const problems = await this.#observables.problemsOf(file, model, observables).catch(() => []);
+    const problems = await observableProblems(file, model, observables, this.models).catch(() => []);
     if (document.isClosed || document.version !== version) return;
     this.#terms.set(document.uri.toString(), { version, problems });
     this.#publish(document);

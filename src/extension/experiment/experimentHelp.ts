@@ -1,4 +1,3 @@
-import { dirname } from 'node:path';
 import * as vscode from 'vscode';
 import { plainText } from '../../core/tasks/editFrontMatter.ts';
 import { type CursorPlace, placeAt } from '../../core/tasks/experiment/experimentCursor.ts';
@@ -6,6 +5,7 @@ import type { ExperimentFile } from '../../core/tasks/experiment/experimentTypes
 import { observableFormat } from '../../core/tasks/experiment/observableRefs.ts';
 import { pathFormat } from '../../core/tasks/experiment/pathRefs.ts';
 import type { EnginePort } from '../engineClient.ts';
+import { folderOf } from '../files.ts';
 import type { ModelDirectory } from '../modelDirectory.ts';
 import { listingDetail } from '../promptLanguage/frontMatterHelp.ts';
 import { nodeItems } from '../promptLanguage/propagationHelp.ts';
@@ -131,7 +131,7 @@ export class ExperimentHelp implements vscode.CompletionItemProvider, vscode.Hov
   async #nodes({ document, file, place }: Asked, position: vscode.Position): Promise<vscode.CompletionItem[]> {
     const model = await this.#model(document);
     if (model === null) return [];
-    const info = await this.engine.request('models.info', { model }).catch(() => null);
+    const info = await this.models.info(model).catch(() => null);
     if (info === null) return [];
     const { roles } = await this.#data.of(file.data?.value.file, document.uri.fsPath);
     const tokens = roles.map((name) => ({ name, description: 'role of the data' }));
@@ -140,9 +140,7 @@ export class ExperimentHelp implements vscode.CompletionItemProvider, vscode.Hov
 
   /** The model that the file names, also while something else in it is broken; null where there is none. */
   async #model(document: vscode.TextDocument): Promise<string | null> {
-    const folder = document.uri.scheme === 'file' ? dirname(document.uri.fsPath) : null;
-    const choice = await this.models.choose(modelNamedIn(document.getText()) ?? '', '', folder).catch(() => null);
-    return choice?.kind === 'use' ? choice.ref : null;
+    return await this.models.find(modelNamedIn(document.getText()) ?? '', '', folderOf(document));
   }
 
   /** Names, and tokens of the experiment's model; asked anew with each letter. */

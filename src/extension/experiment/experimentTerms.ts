@@ -2,9 +2,7 @@ import type { ExperimentFile } from '../../core/tasks/experiment/experimentTypes
 import { pathProblems } from '../../core/tasks/frontMatterPropagation.ts';
 import type { NamedObservables } from '../../core/tasks/namedObservables.ts';
 import { nearestWord } from '../../core/tasks/nearestWord.ts';
-import type { TermCheck } from '../../shared/engineProtocol.ts';
-import type { ModelInfo } from '../../shared/modelInfo.ts';
-import type { EnginePort } from '../engineClient.ts';
+import type { ModelDirectory } from '../modelDirectory.ts';
 import type { FileProblem } from '../promptLanguage/promptRequests.ts';
 import { termProblems, type WrittenObservable } from '../promptLanguage/termProblems.ts';
 
@@ -36,45 +34,32 @@ function writtenIn(file: ExperimentFile): WrittenObservable[] {
   return [...file.observables.filter(({ shared }) => !shared), ...file.observableRefs, ...named];
 }
 
-/** Checks the observables of experiments in a model's tokens, and paths in its layers and heads; each is asked for once. */
-export class ExperimentTerms {
-  readonly #known = new Map<string, Map<string, TermCheck>>();
-  readonly #sizes = new Map<string, Promise<ModelInfo>>();
+/** Layers and heads that the model does not have. */
+async function wrongPaths(
+  { pathRefs }: ExperimentFile,
+  model: string,
+  models: Pick<ModelDirectory, 'info'>,
+): Promise<FileProblem[]> {
+  if (pathRefs.length === 0) return [];
+  const sizes = await models.info(model);
+  return pathRefs.flatMap((path) => pathProblems(path, { sizes }));
+}
 
-  constructor(private readonly engine: EnginePort) {}
-
-  /** @param model null where none can be asked: names are checked all the same */
-  async problemsOf(file: ExperimentFile, model: string | null, named: NamedObservables): Promise<FileProblem[]> {
-    const problems = unknownNames(file, named);
-    if (model === null) return problems;
-    const written = writtenIn(file);
-    const paths = await this.#pathProblems(file, model);
-    const checks = await this.#checks(model, [...new Set(written.flatMap(({ words }) => words.map((w) => w.value)))]);
-    return [...problems, ...paths, ...written.flatMap((observable) => termProblems(observable, checks, model))];
-  }
-
-  /** Models may have changed. */
-  clear(): void {
-    this.#known.clear();
-    this.#sizes.clear();
-  }
-
-  /** Layers and heads that the model does not have. */
-  async #pathProblems({ pathRefs }: ExperimentFile, model: string): Promise<FileProblem[]> {
-    if (pathRefs.length === 0) return [];
-    const sizes = this.#sizes.get(model) ?? this.engine.request('models.info', { model });
-    this.#sizes.set(model, sizes);
-    sizes.catch(() => this.#sizes.delete(model));
-    const info = await sizes;
-    return pathRefs.flatMap((path) => pathProblems(path, { sizes: info }));
-  }
-
-  async #checks(model: string, texts: readonly string[]): Promise<ReadonlyMap<string, TermCheck>> {
-    const known = this.#known.get(model) ?? new Map<string, TermCheck>();
-    this.#known.set(model, known);
-    const terms = texts.filter((text) => !known.has(text));
-    if (terms.length === 0) return known;
-    for (const check of await this.engine.request('checkTerms', { model, terms })) known.set(check.text, check);
-    return known;
-  }
+/**
+ * What is wrong with the observables of an experiment in a model's tokens, and with paths in its layers and heads.
+ * @param model null where none can be asked: names are checked all the same
+ */
+export async function observableProblems(
+  file: ExperimentFile,
+  model: string | null,
+  named: NamedObservables,
+  models: Pick<ModelDirectory, 'info' | 'checkTerms'>,
+): Promise<FileProblem[]> {
+  const problems = unknownNames(file, named);
+  if (model === null) return problems;
+  const written = writtenIn(file);
+  const paths = await wrongPaths(file, model, models);
+  const texts = written.flatMap(({ words }) => words.map(({ value }) => value));
+  const checks = await models.checkTerms(model, texts);
+  return [...problems, ...paths, ...written.flatMap((observable) => termProblems(observable, checks, model))];
 }

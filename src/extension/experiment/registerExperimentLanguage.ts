@@ -18,7 +18,7 @@ export function registerExperimentLanguage(
 ): vscode.Disposable {
   const { languages } = vscode;
   const lens = new ExperimentCodeLens(documents, runs);
-  const diagnostics = new ExperimentDiagnostics(documents, runs, models, engine);
+  const diagnostics = new ExperimentDiagnostics(documents, runs, models);
   const help = new ExperimentHelp(documents, results, models, engine);
   const fixes = { providedCodeActionKinds: ExperimentDiagnostics.kinds };
   return vscode.Disposable.from(

@@ -2,6 +2,7 @@ import { basename } from 'node:path';
 import * as vscode from 'vscode';
 import type { GridDocument } from '../../shared/gridDocument.ts';
 import { gridFromJson, gridToJson, resultEnding } from '../../shared/gridFile.ts';
+import { exists } from '../files.ts';
 import { writeAtomically } from '../trace/saveExport.ts';
 import { sweepName } from './sweep.ts';
 
@@ -24,11 +25,7 @@ function stemOf(uri: vscode.Uri): string {
 
 /** True when a file is not there, or holds this very result in an earlier state. */
 async function mayReplace(uri: vscode.Uri, document: GridDocument): Promise<boolean> {
-  const there = await vscode.workspace.fs.stat(uri).then(
-    () => true,
-    () => false,
-  );
-  if (!there) return true;
+  if (!(await exists(uri))) return true;
   try {
     return gridFromJson(await readText(uri)).provenance.hash === document.provenance.hash;
   } catch {

@@ -1,4 +1,3 @@
-import { dirname } from 'node:path';
 import * as vscode from 'vscode';
 import { observableText } from '../../core/tasks/editFrontMatter.ts';
 import { type CursorPlace, placeAt } from '../../core/tasks/experiment/experimentCursor.ts';
@@ -8,6 +7,7 @@ import { bytes } from '../../shared/format.ts';
 import type { MemoryForecast, ModelListing } from '../../shared/modelInfo.ts';
 import type { AttributionMethod } from '../../shared/traceDocument.ts';
 import type { EnginePort } from '../engineClient.ts';
+import { folderOf } from '../files.ts';
 import type { ModelDirectory } from '../modelDirectory.ts';
 import { firstTrace } from './firstTrace.ts';
 import type { PromptSession } from './promptSession.ts';
@@ -144,17 +144,14 @@ export class FrontMatterHelp implements vscode.CompletionItemProvider, vscode.Ho
   ): Promise<vscode.CompletionItem[]> {
     const session = this.#sessions.get(document);
     const model = session && (await this.#model(document, session, yaml));
-    const info = model && (await this.#engine.request('models.info', { model }).catch(() => null));
+    const info = model && (await this.#models.info(model).catch(() => null));
     const traced = session ? firstTrace(session) : null;
     return info ? nodeItems(position, typed, { info, traced, tokens: promptTokens(traced) }) : [];
   }
 
   /** The model in force, also while something in the front matter is broken; null where there is none. */
   async #model(document: vscode.TextDocument, { settings }: PromptSession, yaml: string): Promise<string | null> {
-    const folder = document.uri.scheme === 'file' ? dirname(document.uri.fsPath) : null;
-    const name = modelNamedIn(yaml) ?? settings.model;
-    const choice = await this.#models.choose(name, settings.fallbackModel, folder).catch(() => null);
-    return choice?.kind === 'use' ? choice.ref : null;
+    return await this.#models.find(modelNamedIn(yaml) ?? settings.model, settings.fallbackModel, folderOf(document));
   }
 
   /** Names of the settings, and tokens of the model; asked anew with each letter. */

@@ -1,14 +1,9 @@
 import type { PromptFile, PromptSection } from '../../core/tasks/promptFile.ts';
-import type { TermCheck } from '../../shared/engineProtocol.ts';
 import type { ModelInfo } from '../../shared/modelInfo.ts';
-import type { EnginePort } from '../engineClient.ts';
 import type { ModelChoice, ModelDirectory } from '../modelDirectory.ts';
 import type { PromptSettings } from '../settings.ts';
 import { type FileProblem, modelProblem, propagationProblems } from './promptRequests.ts';
 import { termProblems, termsOf } from './termProblems.ts';
-
-/** How terms tokenize, by model and text: asked once. */
-export type TermChecks = Map<string, Map<string, TermCheck>>;
 
 /** Whether the prompts of a file can be traced. */
 export interface PreparedFile {
@@ -33,45 +28,29 @@ function wantsSpace({ text }: PromptSection): boolean {
   return /[\p{L}\p{N},;:.]$/u.test(text);
 }
 
-async function checkTerms(
-  file: PromptFile,
-  ref: string,
-  checks: TermChecks,
-  port: EnginePort,
-): Promise<ReadonlyMap<string, TermCheck>> {
-  const known = checks.get(ref) ?? new Map<string, TermCheck>();
-  checks.set(ref, known);
-  const { observable } = file.frontMatter ?? {};
-  const terms = observable ? termsOf(observable).filter((word) => !known.has(word)) : [];
-  if (terms.length === 0) return known;
-  for (const check of await port.request('checkTerms', { model: ref, terms })) known.set(check.text, check);
-  return known;
-}
-
 interface Question {
   readonly file: PromptFile;
   readonly settings: PromptSettings;
   readonly folder: string | null;
-  readonly checks: TermChecks;
 }
 
 /** What only a model can tell of a file: its tokens, layers and heads. No weights are needed. */
 async function problemsFor(
-  { file, settings, checks }: Question,
+  { file, settings }: Question,
   choice: ModelChoice & { readonly kind: 'use' },
   info: ModelInfo,
-  port: EnginePort,
+  models: ModelDirectory,
 ): Promise<FileProblem[]> {
   const model = choice.insteadOf ? `${choice.ref} (instead of ${choice.insteadOf.name})` : choice.ref;
-  const known = await checkTerms(file, choice.ref, checks, port);
   const { observable } = file.frontMatter ?? {};
+  const known = await models.checkTerms(choice.ref, observable ? termsOf(observable) : []);
   const all = observable ? termProblems(observable, known, model, settings.observables.specs) : [];
   const terms = all.filter(({ code }) => code !== 'leading-space' || file.prompts.some(wantsSpace));
   return [...terms, ...propagationProblems(file, settings, info)];
 }
 
 /** A file that cannot be traced yet: what else is wrong with it, as far as that can be told. */
-async function blockedProblems(question: Question, port: EnginePort, models: ModelDirectory): Promise<FileProblem[]> {
+async function blockedProblems(question: Question, models: ModelDirectory): Promise<FileProblem[]> {
   const { file, settings, folder } = question;
   if (!file.frontMatter?.observable && !file.frontMatter?.node) return [];
   const choice = await models.choose(namedModel(file, settings), settings.fallbackModel, folder);
@@ -79,18 +58,17 @@ async function blockedProblems(question: Question, port: EnginePort, models: Mod
     const problem = modelProblem(file, choice.absent);
     return problem ? [problem] : [];
   }
-  const info = await port.request('models.info', { model: choice.ref });
-  return await problemsFor(question, choice, info, port);
+  return await problemsFor(question, choice, await models.info(choice.ref), models);
 }
 
 /**
  * Chooses the model of a file, has it opened, and checks what only the engine can check.
  * @throws MechanistError of the engine.
  */
-export async function prepareFile(question: Question, port: EnginePort, models: ModelDirectory): Promise<PreparedFile> {
+export async function prepareFile(question: Question, models: ModelDirectory): Promise<PreparedFile> {
   const { file, settings, folder } = question;
   if (hasErrors(file)) {
-    const problems = await blockedProblems(question, port, models).catch(() => []);
+    const problems = await blockedProblems(question, models).catch(() => []);
     return { kind: 'blocked', choice: null, problems };
   }
   const choice = await models.choose(namedModel(file, settings), settings.fallbackModel, folder);
@@ -99,7 +77,7 @@ export async function prepareFile(question: Question, port: EnginePort, models: 
     return { kind: 'noModel', choice, problems: problem ? [problem] : [] };
   }
   if (file.prompts.length === 0) return { kind: 'ready', choice, problems: [] };
-  const problems = await problemsFor(question, choice, await models.load(choice.ref), port);
+  const problems = await problemsFor(question, choice, await models.load(choice.ref), models);
   const blocked = problems.some(({ severity }) => severity === 'error');
   return { kind: blocked ? 'blocked' : 'ready', choice, problems };
 }

@@ -9,7 +9,7 @@ import { Emitter } from '../emitter.ts';
 import type { EnginePort } from '../engineClient.ts';
 import type { ModelChoice, ModelDirectory } from '../modelDirectory.ts';
 import type { PromptSettings } from '../settings.ts';
-import { hasErrors, namedModel, prepareFile, type TermChecks } from './prepareFile.ts';
+import { hasErrors, namedModel, prepareFile } from './prepareFile.ts';
 import { type FileProblem, type PromptState, promptProblems, requestFor } from './promptRequests.ts';
 import { moveShown, placeTokens, type ShownPrompt, type TextChange } from './shownTokens.ts';
 import { scaleEnd } from './tint.ts';
@@ -32,11 +32,9 @@ const mostOnScreen = 200;
 /** One prompt file that is kept traced while it is edited: debounced, last edit wins, what is on screen first. */
 export class PromptSession {
   readonly #source: SessionSource;
-  readonly #port: EnginePort;
   readonly #models: ModelDirectory;
   readonly #store: TraceStore;
   readonly #changed = new Emitter<void>();
-  readonly #checks: TermChecks = new Map();
   #file: PromptFile;
   #settings: PromptSettings;
   #choice: ModelChoice | null = null;
@@ -55,7 +53,6 @@ export class PromptSession {
 
   constructor(source: SessionSource, port: EnginePort, models: ModelDirectory) {
     this.#source = source;
-    this.#port = port;
     this.#models = models;
     this.#store = new TraceStore(port);
     this.#settings = source.settings();
@@ -134,7 +131,6 @@ export class PromptSession {
   /** Models or the engine have changed: nothing that was computed counts any more. */
   reload(): void {
     this.#store.clear();
-    this.#checks.clear();
     this.refresh();
   }
 
@@ -197,9 +193,9 @@ export class PromptSession {
   /** Chooses the model and checks what only the engine can check. Never rejects. */
   async #prepare(generation: number): Promise<void> {
     const { folder } = this.#source;
-    const question = { file: this.#file, settings: this.#settings, folder, checks: this.#checks };
+    const question = { file: this.#file, settings: this.#settings, folder };
     try {
-      const prepared = await prepareFile(question, this.#port, this.#models);
+      const prepared = await prepareFile(question, this.#models);
       if (generation !== this.#generation) return;
       this.#named = namedModel(this.#file, this.#settings);
       this.#choice = prepared.choice ?? this.#choice;

@@ -1,7 +1,7 @@
-import { dirname } from 'node:path';
 import * as vscode from 'vscode';
 import { type PromptTarget, promptLanguageId } from '../../shared/contributions.ts';
 import type { EnginePort } from '../engineClient.ts';
+import { folderOf } from '../files.ts';
 import type { ModelDirectory } from '../modelDirectory.ts';
 import { readPromptSettings } from '../settings.ts';
 import { PromptSession, type SessionSource } from './promptSession.ts';
@@ -9,7 +9,7 @@ import { PromptSession, type SessionSource } from './promptSession.ts';
 function sourceOf(document: vscode.TextDocument): SessionSource {
   return {
     text: () => document.getText(),
-    folder: document.uri.scheme === 'file' ? dirname(document.uri.fsPath) : null,
+    folder: folderOf(document),
     settings: () => readPromptSettings(document),
     visible: () =>
       vscode.window.visibleTextEditors

@@ -16,6 +16,7 @@ import { experimentNames, stepOfResult } from '../../shared/experimentRun.ts';
 import type { FiguresDocument } from '../../shared/figures.ts';
 import type { ExperimentDocuments } from '../experiment/experimentDocuments.ts';
 import type { ExperimentRuns } from '../experiment/experimentRuns.ts';
+import { exists } from '../files.ts';
 
 /** The open experiments, and whether one can be run now. */
 export interface Experiments {
@@ -41,11 +42,7 @@ export async function placeOf(result: vscode.Uri, { documents }: Experiments): P
     throw notFound('results of one stand in a folder NAME.results beside NAME.experiment.yaml.');
   for (const name of names) {
     const uri = result.with({ path: `${dirname(folder)}/${name}` });
-    const there = await vscode.workspace.fs.stat(uri).then(
-      () => true,
-      () => false,
-    );
-    if (!there) continue;
+    if (!(await exists(uri))) continue;
     const document = await vscode.workspace.openTextDocument(uri);
     if (documents.file(document).steps.some((one) => one.name === step)) return { document, step };
     throw notFound(`${name} has no step "${step}" any more. Has it been renamed?`);

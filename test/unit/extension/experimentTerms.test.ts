@@ -5,7 +5,8 @@ import { ExperimentParser } from '../../../src/core/tasks/experiment/experimentF
 import { withSharedObservables } from '../../../src/core/tasks/experiment/observableRefs.ts';
 import { pathFormat } from '../../../src/core/tasks/experiment/pathRefs.ts';
 import { readNamedObservables } from '../../../src/core/tasks/namedObservables.ts';
-import { ExperimentTerms } from '../../../src/extension/experiment/experimentTerms.ts';
+import { observableProblems } from '../../../src/extension/experiment/experimentTerms.ts';
+import { ModelDirectory } from '../../../src/extension/modelDirectory.ts';
 import { FakeEngine } from './fakeEngine.ts';
 
 const params: ParamsSchema = {
@@ -20,10 +21,10 @@ const params: ParamsSchema = {
 const parser = new ExperimentParser([{ name: 'toy', params }]);
 const named = readNamedObservables({ party: { ' Democrat': 1, Republican: -1 }, broken: {} });
 
-async function problemsOf(params: string, model: string | null = 'm', engine = new FakeEngine()) {
+async function problemsOf(params: string, model: string | null = 'm') {
   const text = `model: m\ndata: d.jsonl\nobservables:\n  gender: { " she": 1, he: -1 }\nsteps:\n  - run: toy\n    with: ${params}\n`;
   const file = withSharedObservables(parser.parse(text), named.specs);
-  const problems = await new ExperimentTerms(engine).problemsOf(file, model, named);
+  const problems = await observableProblems(file, model, named, new ModelDirectory(new FakeEngine()));
   return problems.map(({ code, start, end, fix }) => [code, text.slice(start, end), fix?.newText]);
 }
 
@@ -59,13 +60,16 @@ describe('observables of an experiment', () => {
 
   it('are asked for once', async () => {
     const engine = new FakeEngine();
-    const terms = new ExperimentTerms(engine);
-    const file = parser.parse('model: m\ndata: d\nobservables: { g: { " a": 1 } }\nsteps: [toy]\n');
-    await terms.problemsOf(file, 'm', named);
-    await terms.problemsOf(file, 'm', named);
-    expect(engine.asked.length).toBe(1);
-    terms.clear();
-    await terms.problemsOf(file, 'm', named);
-    expect(engine.asked.length).toBe(2);
+    const models = new ModelDirectory(engine);
+    const file = parser.parse(
+      'model: m\ndata: d\nobservables: { g: { " a": 1 } }\nsteps: [{ run: toy, with: { paths: [L0.H0] } }]\n',
+    );
+    const asked = ['models.info', 'checkTerms'];
+    await observableProblems(file, 'm', named, models);
+    await observableProblems(file, 'm', named, models);
+    expect(engine.asked.map(({ method }) => method)).toEqual(asked);
+    models.refresh();
+    await observableProblems(file, 'm', named, models);
+    expect(engine.asked.map(({ method }) => method)).toEqual([...asked, ...asked]);
   });
 });
