@@ -84,6 +84,28 @@ describe('the steps feature and head-norms', () => {
     expect(JSON.parse(header.request)).toMatchObject({ step: 'feature', dataHash: task.hash });
   });
 
+  it('take the norm and point of the step where a feature names none, as its file is read', async () => {
+    const text = [
+      'model: m',
+      'data: d',
+      'observables: { ab: { a: 1, b: -1 } }',
+      'steps:',
+      '  - run: feature',
+      '    with:',
+      '      features: [{ observable: ab, path: emb }, { observable: ab, path: emb, norm: ignore, point: prompt }]',
+      '      norm: jacobian',
+      '      point: mean',
+    ].join('\n');
+    const [step] = new ExperimentParser(kinds).parse(text).steps;
+    const observables = { ...context(), observable: () => resolveObservable(observable, engine.model.tokenizer) };
+    const { pictures } = await runStep(feature, observables, step.params as Parameters<typeof feature.run>[1]);
+    const rows = pictures[0].type === 'table' ? pictures[0].rows : [];
+    expect(rows.map((row) => [row[3], row[4]])).toEqual([
+      ['jacobian', 'mean'],
+      ['ignore', 'prompt'],
+    ]);
+  });
+
   it('name lengths, offsets, ρ and angles, and warn with the number', async () => {
     const features = [
       { observable, path: 'L2.H1' },

@@ -109,6 +109,19 @@ describe('top-tokens on small-world', () => {
     expect(pictures[1]).toMatchObject({ type: 'histogram' });
   });
 
+  it('has values of their own for features of one name', async () => {
+    const file = (name: string) => ({ path: join(folder, name), hash: name });
+    const context = stepContext(engine, jobPairs(engine), { file });
+    const path = 'L0.H2@name';
+    const features = [
+      { observable: { ' she': 1, ' he': -1 }, path },
+      { observable: { ' he': 1, ' she': -1 }, path },
+    ];
+    const { values } = await runStep(topTokens, context, { features, corpus: 'names.txt', top: 5 });
+    expect(values['observable:L0.H2@name#2.mean']).toBeCloseTo(-values['observable:L0.H2@name.mean'], 9);
+    expect(values['observable:L0.H2@name#2.highest']).toBeCloseTo(-values['observable:L0.H2@name.lowest'], 9);
+  });
+
   it('refuses a missing corpus before anything is run', () => {
     const file = (name: string) => ({ path: join(folder, name), hash: name });
     const context = stepContext(engine, namePairs(engine, 1), { file });

@@ -45,9 +45,7 @@ function featuresOf(context: StepContext, params: CoupleParams): Promise<Feature
   const { norm = 'scaled', point = 'prompt', row, corruption } = params;
   const specs = specsOf(params).map((spec) => ({ ...spec, norm, point }));
   const make = () => featuresOfRow(context, specs, { row, corruption });
-  if (context.recent === undefined) return make();
-  const named = specs.map(({ observable, ...rest }) => [context.observable(observable).terms, rest]);
-  return context.recent(`coupled ${JSON.stringify([named, row, corruption])}`, make);
+  return context.recent?.('features', make) ?? make();
 }
 
 async function weightsCell(context: StepContext, params: CoupleParams): Promise<CoupledWeights> {

@@ -1,23 +1,20 @@
 import type { ObservableSpec } from '../../../shared/engineProtocol.ts';
 import { MechanistError } from '../../../shared/errors.ts';
-import type { FeatureSpec } from '../../../shared/features.ts';
 import type { CellResult, StepCell, StepContext, StepKind } from '../../experiments/stepKind.ts';
 import { paramSchemas } from '../../experiments/steps/paramSchemas.ts';
 import { countedPasses } from '../../experiments/steps/passes.ts';
 import { rolesOf } from '../../experiments/steps/taskRows.ts';
-import { controlTexts } from '../controlTexts.ts';
+import { type ControlText, controlTexts } from '../controlTexts.ts';
 import { type DebiasMode, debiasLayer, debiasModes } from '../debiasLayer.ts';
-import { type FeatureRow, featuresOfRow } from '../featuresOfRow.ts';
-import { pairsOf, partnerCorruption, roleOfFeature } from '../pairSides.ts';
+import { partnerCorruption } from '../pairSides.ts';
 import { KeptStreams, StreamEditor } from '../streamEdit.ts';
 import { assembleDebias, type DebiasCell } from './debiasFigures.ts';
-import { acrossPrompts, featureSchemas } from './featureParams.ts';
+import { featureSchemas } from './featureParams.ts';
+import { type PairedFeature, type PairedFeatureParams, pairedFeature } from './pairedFeature.ts';
 
-export interface DebiasParams extends FeatureRow {
-  readonly feature: FeatureSpec;
+export interface DebiasParams extends PairedFeatureParams {
   readonly bias?: string | ObservableSpec;
   readonly protected: string | ObservableSpec;
-  readonly at?: string;
   readonly modes?: readonly DebiasMode[];
   readonly layers?: readonly number[];
   readonly control?: string;
@@ -42,37 +39,44 @@ function checkParams(context: StepContext, params: DebiasParams): void {
   context.observable(params.bias ?? params.feature.observable);
 }
 
+/** What all layers share. */
+interface Prepared extends PairedFeature {
+  readonly controls: readonly ControlText[];
+  /** The unedited runs, one pass of everything for all layers; undefined where they do not fit in memory. */
+  readonly kept: KeptStreams | undefined;
+}
+
+const hookAt = (hook: string, layer: number) => hook.replace(/^blocks\.\d+\./, `blocks.${layer}.`);
+
+async function prepare(context: StepContext, params: DebiasParams): Promise<Prepared> {
+  const { runner, memoryBytes } = context;
+  const own = await pairedFeature(context, params);
+  const { feature, role, pairs } = own;
+  const controls = await controlTexts(context, role, params.control, params.controlTokens ?? CONTROL_TOKENS);
+  const hooks = layersOf(context, params).map((layer) => hookAt(feature.hook, layer));
+  const tokens = [
+    ...pairs.map(({ clean }) => 2 * clean.ids.length),
+    ...controls.map((text) => text.tokens.flat().length),
+  ];
+  const bytes = tokens.reduce((sum, count) => sum + count, 0) * runner.config.dModel * 4 * (hooks.length + 1);
+  return { ...own, controls, kept: bytes < memoryBytes ? new KeptStreams(runner, hooks) : undefined };
+}
+
 async function run(context: StepContext, params: DebiasParams, cell: StepCell): Promise<CellResult> {
-  const { task, runner, memoryBytes } = context;
   const passes = countedPasses(context);
-  const [feature] = await featuresOfRow(context, [acrossPrompts(params.feature)], params);
-  const made = params.row === undefined ? task.items[0] : task.items.find(({ id }) => id === String(params.row));
-  const role = params.at ?? roleOfFeature(task, made ?? task.items[0], feature);
-  const pairs = pairsOf(task, partnerCorruption(task, params.corruption), role);
-  const hookOf = (layer: number) => feature.hook.replace(/^blocks\.\d+\./, `blocks.${layer}.`);
-  const hook = hookOf(Number(cell.id.slice(1)));
+  const make = () => prepare(context, params);
+  // A cell by itself keeps nothing for others.
+  const { feature, role, pairs, controls, kept } = await (context.recent?.('prepared', make) ?? make());
   const request = {
     pairs,
     modes: params.modes ?? debiasModes,
     bias: context.observable(params.bias ?? params.feature.observable),
     protected: context.observable(params.protected),
-    controls: await controlTexts(context, role, params.control, params.controlTokens ?? CONTROL_TOKENS),
+    controls,
   };
-  const hooks = layersOf(context, params).map(hookOf);
-  const tokens = [
-    ...pairs.map(({ clean }) => 2 * clean.ids.length),
-    ...request.controls.map((own) => own.tokens.flat().length),
-  ];
-  const bytes = tokens.reduce((sum, count) => sum + count, 0) * runner.config.dModel * 4 * (hooks.length + 1);
-  // Layers share the unedited runs where they fit in memory, one pass of everything for all of them.
-  const keep = async () => (bytes < memoryBytes ? new KeptStreams(runner, hooks) : undefined);
-  const editor = new StreamEditor(
-    runner,
-    hook,
-    feature.vector,
-    context.signal,
-    await context.recent?.('unedited', keep),
-  );
+  const hook = hookAt(feature.hook, Number(cell.id.slice(1)));
+  const shared = context.recent === undefined ? undefined : kept;
+  const editor = new StreamEditor(context.runner, hook, feature.vector, context.signal, shared);
   const found = await debiasLayer(context, editor, request, cell.id);
   const { name, warnings } = feature;
   const own: DebiasCell = {

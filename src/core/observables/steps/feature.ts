@@ -1,3 +1,4 @@
+import { coupledFeatures } from '../../../shared/couplingFeatures.ts';
 import { MechanistError } from '../../../shared/errors.ts';
 import type { FeatureSpec, LinearisationPoint, NormMode } from '../../../shared/features.ts';
 import type { TablePicture } from '../../../shared/figures.ts';
@@ -17,7 +18,7 @@ import { requirePath } from '../../tasks/resolvePath.ts';
 import { type FeatureRow, featurePromptOf, featuresOfRow } from '../featuresOfRow.ts';
 import type { FeatureVector } from '../featureVector.ts';
 import { length } from '../vectors.ts';
-import { acrossPrompts, featureKey, featureSchemas } from './featureParams.ts';
+import { acrossPrompts, featureKeys, featureSchemas } from './featureParams.ts';
 
 type ObservableRef = FeatureSpec['observable'];
 
@@ -41,19 +42,16 @@ interface NamedSpec {
 /** @throws MechanistError `bad-input` when nothing is asked for, or a path is none */
 function specsOf({ model, task }: StepContext, params: FeatureParams): readonly NamedSpec[] {
   const { features = [], observables = [], paths = [], norm, point } = params;
-  const crossed = observables.flatMap((observable) => paths.map((path) => ({ observable, path })));
+  const crossed = coupledFeatures({ observables, paths });
   if (features.length + crossed.length === 0) {
     throw new MechanistError('bad-input', 'Name features:, or observables: and paths:, each of which goes with each.');
   }
   const defaults = { ...(norm !== undefined && { norm }), ...(point !== undefined && { point }) };
-  const seen = new Map<string, number>();
-  return [...features, ...crossed].map((asked) => {
-    requirePath(asked.path, { sizes: model.config, roles: task.roles });
-    const spec = acrossPrompts({ ...defaults, ...asked });
-    const base = featureKey(spec);
-    const times = (seen.get(base) ?? 0) + 1;
-    seen.set(base, times);
-    return { key: times === 1 ? base : `${base}#${times}`, spec };
+  const asked = [...features, ...crossed];
+  const keys = featureKeys(asked);
+  return asked.map((own, i) => {
+    requirePath(own.path, { sizes: model.config, roles: task.roles });
+    return { key: keys[i], spec: acrossPrompts({ ...defaults, ...own }) };
   });
 }
 
@@ -145,7 +143,7 @@ export const feature: StepKind<FeatureParams> = {
     description:
       'Feature vectors of observables along paths: lengths, offsets, how far norms turn them; written as STEP.safetensors.',
     properties: {
-      features: featureSchemas.features,
+      features: featureSchemas.featuresOfStep,
       observables: {
         ...{ type: 'array', items: featureSchemas.feature.properties.observable, minItems: 1 },
         description: 'Observables, each of which goes along each of paths:.',

@@ -1,6 +1,5 @@
 import type { ObservableSpec } from '../../../shared/engineProtocol.ts';
 import { MechanistError, throwIfCancelled } from '../../../shared/errors.ts';
-import type { FeatureSpec } from '../../../shared/features.ts';
 import { seededRandom } from '../../../shared/statistics.ts';
 import type { CellResult, StepCell, StepContext, StepKind } from '../../experiments/stepKind.ts';
 import { paramSchemas } from '../../experiments/steps/paramSchemas.ts';
@@ -8,22 +7,21 @@ import { countedPasses } from '../../experiments/steps/passes.ts';
 import { shortNumber } from '../../experiments/steps/rowGroups.ts';
 import { rolesOf } from '../../experiments/steps/taskRows.ts';
 import { cosine } from '../coupling.ts';
-import { type FeatureRow, featuresOfRow } from '../featuresOfRow.ts';
 import type { FeatureVector } from '../featureVector.ts';
-import { type PairSide, pairsOf, partnerCorruption, roleOfFeature, sideBatches } from '../pairSides.ts';
+import { type PairSide, pairsOf, partnerCorruption, sideBatches } from '../pairSides.ts';
 import { aucOf, rSquaredOf } from '../probeScores.ts';
 import { drawTraining, splitSides } from '../probeSplit.ts';
 import { fitProbes, type ProbeMethod, type ProbeSample, probeMethods } from '../probes.ts';
 import { observableValue } from '../steerAlong.ts';
 import { StreamEditor } from '../streamEdit.ts';
+import { randomOfShare } from '../tokenSample.ts';
 import { dot } from '../vectors.ts';
 import { assembleBaselines, type BaselineCell, type ProbeQuality } from './baselineFigures.ts';
-import { acrossPrompts, featureSchemas } from './featureParams.ts';
+import { featureSchemas } from './featureParams.ts';
+import { type PairedFeatureParams, pairedFeature } from './pairedFeature.ts';
 
-interface FeatureBaselinesParams extends FeatureRow {
-  readonly feature: FeatureSpec;
+interface FeatureBaselinesParams extends PairedFeatureParams {
   readonly observable?: string | ObservableSpec;
-  readonly at?: string;
   readonly sizes?: readonly number[];
   readonly seeds?: number;
   readonly heldOut?: number;
@@ -46,11 +44,8 @@ interface Read {
 
 /** Activations at the feature's hook and role, and the observable, of every prompt. One forward pass each. */
 async function read(context: StepContext, params: FeatureBaselinesParams): Promise<Read> {
-  const { task, runner, signal } = context;
-  const [feature] = await featuresOfRow(context, [acrossPrompts(params.feature)], params);
-  const row = params.row === undefined ? 0 : task.items.findIndex(({ id }) => id === String(params.row));
-  const role = params.at ?? roleOfFeature(task, task.items[row], feature);
-  const pairs = pairsOf(task, partnerCorruption(task, params.corruption), role);
+  const { runner, signal } = context;
+  const { feature, role, pairs, row } = await pairedFeature(context, params);
   const sides = pairs.flatMap(({ clean, corrupted }) => [clean, corrupted]);
   const observable = context.observable(params.observable ?? params.feature.observable);
   const editor = new StreamEditor(runner, feature.hook, feature.vector, signal);
@@ -126,7 +121,7 @@ async function run(context: StepContext, params: FeatureBaselinesParams, cell: S
   const split = splitSides(sides, params.heldOut ?? HELD_OUT, made, context.seed);
   const held = pick(sample, split.heldOut);
   const index = Number(cell.id.slice(SEED.length));
-  const random = seededRandom((context.seed % 2 ** 32) + 2 ** 32 * (index + 1));
+  const random = randomOfShare(context.seed, index);
   const fitted: { size: number; quality: Record<ProbeMethod, ProbeQuality> }[] = [];
   for (const size of trainingSizes(params.sizes ?? SIZES, split.train)) {
     throwIfCancelled(context.signal);

@@ -27,6 +27,11 @@ const feature = {
   additionalProperties: false,
 } as const;
 
+/** A schema whose value is not filled in where nobody writes it: something else is then meant. */
+function withoutDefault<T extends { readonly default: unknown }>({ default: _, ...schema }: T): Omit<T, 'default'> {
+  return schema;
+}
+
 /** Parameters of steps that work with feature vectors. */
 export const featureSchemas = {
   feature: { ...feature, description: 'A feature: an observable taken back along a path.' },
@@ -36,6 +41,22 @@ export const featureSchemas = {
     minItems: 1,
     maxItems: 100,
     description: 'Features: observables, each taken back along a path.',
+  },
+  /** As `features`, of a step that has a norm and a point of its own, which hold where a feature names none. */
+  featuresOfStep: {
+    type: 'array',
+    items: {
+      ...feature,
+      properties: {
+        ...feature.properties,
+        norm: withoutDefault(feature.properties.norm),
+        point: withoutDefault(feature.properties.point),
+      },
+    },
+    minItems: 1,
+    maxItems: 100,
+    description:
+      'Features: observables, each taken back along a path. Norm and point: those of the step, unless they say.',
   },
   row: {
     type: ['string', 'integer'],
@@ -52,8 +73,14 @@ export function acrossPrompts(spec: FeatureSpec): FeatureSpec {
   return { norm: 'scaled', ...spec };
 }
 
-/** Name of a feature in values: `gender:L21.H4<=L18.H7`. */
-export function featureKey({ observable, path }: FeatureSpec): string {
-  const name = typeof observable === 'string' ? observable : 'observable';
-  return `${name}:${path.replaceAll(/\s+/g, '')}`;
+/** Names of features in values: `gender:L21.H4<=L18.H7`; those that would have the name of an earlier one are counted, `…#2`. */
+export function featureKeys(specs: readonly FeatureSpec[]): readonly string[] {
+  const seen = new Map<string, number>();
+  return specs.map(({ observable, path }) => {
+    const name = typeof observable === 'string' ? observable : 'observable';
+    const key = `${name}:${path.replaceAll(/\s+/g, '')}`;
+    const times = (seen.get(key) ?? 0) + 1;
+    seen.set(key, times);
+    return times === 1 ? key : `${key}#${times}`;
+  });
 }

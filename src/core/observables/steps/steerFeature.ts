@@ -1,27 +1,24 @@
 import type { ObservableSpec } from '../../../shared/engineProtocol.ts';
 import { MechanistError } from '../../../shared/errors.ts';
-import type { FeatureSpec } from '../../../shared/features.ts';
 import type { CellResult, StepCell, StepContext, StepKind } from '../../experiments/stepKind.ts';
 import { idPart } from '../../experiments/steps/cellIds.ts';
 import { meanOf } from '../../experiments/steps/estimate.ts';
 import { paramSchemas } from '../../experiments/steps/paramSchemas.ts';
 import { countedPasses } from '../../experiments/steps/passes.ts';
 import { rolesOf } from '../../experiments/steps/taskRows.ts';
-import { type FeatureRow, featuresOfRow } from '../featuresOfRow.ts';
 import type { FeatureVector } from '../featureVector.ts';
 import { type PairRuns, runPairs } from '../pairRuns.ts';
-import { type PairSide, pairsOf, partnerCorruption, roleOfFeature } from '../pairSides.ts';
+import { type PairSide, partnerCorruption } from '../pairSides.ts';
 import { pathSlopes, steerAlong } from '../steerAlong.ts';
 import { StreamEditor } from '../streamEdit.ts';
 import { length } from '../vectors.ts';
-import { acrossPrompts, featureSchemas } from './featureParams.ts';
+import { featureSchemas } from './featureParams.ts';
+import { type PairedFeatureParams, pairedFeature } from './pairedFeature.ts';
 import { assembleSteering, type SteeringBase, type SteeringCell } from './steerFigures.ts';
 
-interface SteerFeatureParams extends FeatureRow {
-  readonly feature: FeatureSpec;
+interface SteerFeatureParams extends PairedFeatureParams {
   readonly factors?: readonly number[];
   readonly unit?: 'pair' | 'vector' | 'length';
-  readonly at?: string;
   readonly also?: readonly (string | ObservableSpec)[];
 }
 
@@ -48,11 +45,8 @@ interface Prepared {
 }
 
 async function prepare(context: StepContext, params: SteerFeatureParams): Promise<Prepared> {
-  const { task, runner, signal } = context;
-  const [feature] = await featuresOfRow(context, [acrossPrompts(params.feature)], params);
-  const made = params.row === undefined ? undefined : task.items.find(({ id }) => id === String(params.row));
-  const role = params.at ?? roleOfFeature(task, made ?? task.items[0], feature);
-  const pairs = pairsOf(task, partnerCorruption(task, params.corruption), role);
+  const { runner, signal } = context;
+  const { feature, role, pairs } = await pairedFeature(context, params);
   const sides = pairs.flatMap(({ clean, corrupted }) => [clean, corrupted]);
   const editor = new StreamEditor(runner, feature.hook, feature.vector, signal);
   const runs = await runPairs(context, editor, sides, (done, total) => {

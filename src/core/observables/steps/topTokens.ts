@@ -18,7 +18,7 @@ import {
 } from '../tokenSample.ts';
 import { joinTails, type TailSize, TailsOfFeatures, type TokenHit, type TokenTails } from '../tokenTails.ts';
 import { type CorpusParams, corpusOf, corpusSchemas, extentWarnings, extentWords } from './corpusParams.ts';
-import { acrossPrompts, featureKey, featureSchemas } from './featureParams.ts';
+import { acrossPrompts, featureKeys, featureSchemas } from './featureParams.ts';
 
 interface TopTokensParams extends CorpusParams, FeatureRow {
   readonly features: readonly FeatureSpec[];
@@ -49,7 +49,8 @@ async function run(context: StepContext, params: TopTokensParams, cell: StepCell
   const { corpus, shares } = corpusOf(context, params);
   const share = shares[Number(cell.id.slice(PART.length))];
   const passes = countedPasses(context);
-  const made = await featuresOfRow(context, params.features.map(acrossPrompts), params);
+  const make = () => featuresOfRow(context, params.features.map(acrossPrompts), params);
+  const made = await (context.recent?.('features', make) ?? make());
   const scorer = new FeatureScorer(context.runner, made);
   const moments = new CoMoments(made.length, 0);
   const tails = new TailsOfFeatures(made.length, sizeOf(params));
@@ -150,7 +151,7 @@ function ofFeature(context: StepContext, params: TopTokensParams, { moments, sam
     ],
     unit: 'logits',
   };
-  const key = featureKey(params.features[index]);
+  const key = featureKeys(params.features)[index];
   const values: Record<string, number> = { [`${key}.mean`]: mean, [`${key}.sd`]: sd };
   if (tails.high.length > 0) values[`${key}.highest`] = tails.high[0].score;
   if (tails.low.length > 0) values[`${key}.lowest`] = tails.low[0].score;
