@@ -4,7 +4,15 @@ import type { ObservableSpec } from '../shared/engineProtocol.ts';
 import { type NormMode, normModes } from '../shared/features.ts';
 import type { AttributionMethod, PropagationView } from '../shared/traceDocument.ts';
 import { type DatasetCommand, parseDatasetCommand } from './parseDataset.ts';
-import { common, DEFAULT_MODEL, joinNegativeNumbers, parse, readInteger, readOutput } from './parseOptions.ts';
+import {
+  common,
+  DEFAULT_MODEL,
+  joinNegativeNumbers,
+  parse,
+  readChoice,
+  readInteger,
+  readOutput,
+} from './parseOptions.ts';
 import { isRunName, parseRun, type RunCommand } from './parseRun.ts';
 import { parseSteer, type SteerCommand } from './parseSteer.ts';
 import { isSweepName, parseSweep, type SweepCommand } from './parseSweep.ts';
@@ -83,19 +91,6 @@ function readObservable(text: string | undefined): ObservableSpec | undefined {
   return Object.fromEntries(terms) as ObservableSpec;
 }
 
-function readMethod(text: string | undefined): AttributionMethod {
-  const found = attributionMethods.find((method) => method === (text ?? 'direct'));
-  if (found !== undefined) return found;
-  throw new UsageError(`--method must be one of ${attributionMethods.join(', ')}, not "${text}"`);
-}
-
-/** One of a few words. @throws UsageError */
-function readChoice<T extends string>(name: string, text: string | undefined, choices: readonly T[]): T | undefined {
-  const found = choices.find((choice) => choice === text);
-  if (text === undefined || found !== undefined) return found;
-  throw new UsageError(`--${name} must be one of ${choices.join(', ')}, not "${text}"`);
-}
-
 /** @throws UsageError */
 function readPropagation(method: AttributionMethod, values: { path?: string; norm?: string; view?: string }) {
   const given = (['path', 'norm', 'view'] as const).find((name) => values[name] !== undefined);
@@ -127,7 +122,7 @@ function parseTrace(args: readonly string[]): Command {
   const { values, positionals } = parse(joinNegativeNumbers(args), traceOptions);
   const json = readOutput(values);
   if (values.help === true) return { kind: 'help', json };
-  const method = readMethod(values.method);
+  const method = readChoice('method', values.method, attributionMethods) ?? 'direct';
   return {
     kind: 'trace',
     json,

@@ -52,6 +52,17 @@ export function readInteger(name: string, text: string | undefined, least: numbe
   return value;
 }
 
+/** One of a few words. @throws UsageError */
+export function readChoice<T extends string>(
+  name: string,
+  text: string | undefined,
+  choices: readonly T[],
+): T | undefined {
+  const found = choices.find((choice) => choice === text);
+  if (text === undefined || found !== undefined) return found;
+  throw new UsageError(`--${name} must be one of ${choices.join(', ')}, not "${text}"`);
+}
+
 /** Whether JSON is wanted. @throws UsageError */
 export function readOutput(values: { json?: boolean; text?: boolean }): boolean {
   if (values.json === true && values.text === true) throw new UsageError('--json and --text exclude each other');

@@ -7,7 +7,15 @@ import type {
   PathPatchRequest,
 } from '../shared/gridDocument.ts';
 import { type MetricKind, type MetricSpec, metricKinds } from '../shared/metric.ts';
-import { common, DEFAULT_MODEL, joinNegativeNumbers, parse, readInteger, readOutput } from './parseOptions.ts';
+import {
+  common,
+  DEFAULT_MODEL,
+  joinNegativeNumbers,
+  parse,
+  readChoice,
+  readInteger,
+  readOutput,
+} from './parseOptions.ts';
 import { UsageError } from './usage.ts';
 
 /** Where the prompts of a sweep come from. */
@@ -94,14 +102,6 @@ const OWN: Readonly<Record<SweepName, readonly (keyof Values)[]>> = {
   'path-patch': ['clean', 'corrupted', 'corruption', 'receivers', 'mlps', 'direction', 'normalize'],
 };
 
-function oneOf<T extends string>(name: string, value: string | undefined, choices: readonly T[]): T | undefined {
-  const found = choices.find((choice) => choice === value);
-  if (found === undefined && value !== undefined) {
-    throw new UsageError(`--${name} must be one of ${choices.join(', ')}, not "${value}"`);
-  }
-  return found;
-}
-
 function required<T>(name: string, command: string, value: T | undefined): T {
   if (value === undefined) throw new UsageError(`${command} needs --${name}`);
   return value;
@@ -113,9 +113,9 @@ const PATCH_SITES: readonly PatchSite[] = [
 ];
 
 function readMetric(values: Values): MetricSpec | undefined {
-  const kind = oneOf<MetricKind>('metric', values.metric, metricKinds);
-  const foil = oneOf('foil-form', values['foil-form'], ['one', 'mean', 'max'] as const);
-  const normalize = oneOf('normalize', values.normalize, ['denoising', 'noising'] as const);
+  const kind = readChoice<MetricKind>('metric', values.metric, metricKinds);
+  const foil = readChoice('foil-form', values['foil-form'], ['one', 'mean', 'max'] as const);
+  const normalize = readChoice('normalize', values.normalize, ['denoising', 'noising'] as const);
   if (kind !== undefined && kind !== 'logit-difference') {
     if (foil !== undefined) throw new UsageError('--foil-form belongs to --metric logit-difference');
     return { kind, ...(normalize && { normalize }) };
@@ -188,22 +188,24 @@ function readQuestion(name: SweepName, values: Values): Question {
     model: values.model ?? DEFAULT_MODEL,
     ...defined({
       metric: readMetric(values),
-      method: oneOf('method', values.method, ['exact', 'attribution', 'screened'] as const),
+      method: readChoice('method', values.method, ['exact', 'attribution', 'screened'] as const),
       verifyTop: readInteger('verify-top', values['verify-top'], 1),
       seed: readInteger('seed', values.seed, 0),
       memoryBytes: memory === undefined ? undefined : memory * 1e6,
     }),
   };
-  const direction = defined({ direction: oneOf('direction', values.direction, ['denoising', 'noising'] as const) });
+  const direction = defined({
+    direction: readChoice('direction', values.direction, ['denoising', 'noising'] as const),
+  });
   switch (name) {
     case 'ablate':
       return {
         ...base,
         analysis: name,
-        sites: oneOf('sites', values.sites, ['heads', 'mlps', 'neurons', 'positions'] as const) ?? 'heads',
-        mode: oneOf('mode', values.mode, ['zero', 'mean', 'resample'] as const) ?? 'zero',
+        sites: readChoice('sites', values.sites, ['heads', 'mlps', 'neurons', 'positions'] as const) ?? 'heads',
+        mode: readChoice('mode', values.mode, ['zero', 'mean', 'resample'] as const) ?? 'zero',
         ...defined({
-          meanOver: oneOf('mean-over', values['mean-over'], ['batch', 'position'] as const),
+          meanOver: readChoice('mean-over', values['mean-over'], ['batch', 'position'] as const),
           layer: readInteger('layer', values.layer, 0),
         }),
       };
@@ -212,7 +214,7 @@ function readQuestion(name: SweepName, values: Values): Question {
         ...base,
         ...direction,
         analysis: name,
-        site: required('site', name, oneOf('site', values.site, PATCH_SITES)),
+        site: required('site', name, readChoice('site', values.site, PATCH_SITES)),
         ...readPlaces(values),
       };
     case 'path-patch':
@@ -221,7 +223,7 @@ function readQuestion(name: SweepName, values: Values): Question {
         ...direction,
         analysis: name,
         receivers: readReceivers(values.receivers ?? 'final'),
-        mlps: oneOf('mlps', values.mlps, ['frozen', 'recomputed'] as const) ?? 'recomputed',
+        mlps: readChoice('mlps', values.mlps, ['frozen', 'recomputed'] as const) ?? 'recomputed',
       };
   }
 }

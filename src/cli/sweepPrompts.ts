@@ -60,24 +60,33 @@ export async function withCorruption(
 ): Promise<readonly GridPrompt[]> {
   if (from.kind === 'given' || from.corruption === null) return prompts;
   const { file, corruption } = from;
+  const refuse = (why: string): never => {
+    throw new MechanistError('bad-input', `${file}${why}`);
+  };
   const { tokenizer, config } = model;
   const lines = createReadStream(resolve(cwd, file), 'utf8');
   const { seed } = question;
   const options = { corruptions: [corruption], signal, ...(seed !== undefined && { seed }) };
-  const { items, problems } = await loadTaskSet(
+  const { items, problems, refused, corruptions } = await loadTaskSet(
     { name: basename(file), lines },
     tokenizer,
     config.nCtx,
     options,
   ).finally(() => lines.destroy());
   const error = problems.find(({ severity }) => severity === 'error');
-  if (error !== undefined) throw new MechanistError('bad-input', `${file}:${describeDatasetProblem(error)}`);
+  if (error !== undefined) refuse(`:${describeDatasetProblem(error)}`);
+  if (refused > 0 || items.length !== prompts.length)
+    refuse(`: ${refused} rows are refused; run "mechanist dataset check" for their places.`);
+  const [name, ...others] = corruptions;
+  if (others.length > 0)
+    refuse(`: ${corruption} is a corruption for each answer; a sweep has one. Name one of ${corruptions.join(', ')}.`);
   return prompts.map((prompt, i) => {
-    const ids = items[i].corrupted[corruption];
+    const ids = items[i].corrupted[name];
     const corrupted = tokenizer.decode(tokenizer.addsBos ? ids.slice(1) : ids);
     const again = tokenizer.encode(corrupted).map(({ id }) => id);
     if (again.join() === ids.join()) return { ...prompt, corrupted };
-    const message = `${file}: the row "${items[i].id}" corrupted by ${corruption} is "${corrupted}", which has other tokens when it is read as text. Patch it in an experiment (patch-residual, patch-heads).`;
-    throw new MechanistError('bad-input', message);
+    return refuse(
+      `: the row "${items[i].id}" corrupted by ${name} is "${corrupted}", which has other tokens when it is read as text. Patch it in an experiment (patch-residual, patch-heads).`,
+    );
   });
 }

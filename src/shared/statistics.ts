@@ -90,6 +90,11 @@ export function randomFromState(state: readonly [number, number, number, number]
   return { uint32, uniform, below, normal, permutation };
 }
 
+/** A list in random order. */
+export function shuffled<T>(values: readonly T[], random: Random): readonly T[] {
+  return random.permutation(values.length).map((i) => values[i]);
+}
+
 /**
  * Random numbers from a seed, a whole number from 0.
  * @throws MechanistError `bad-input` for any other seed

@@ -80,11 +80,17 @@ export interface StandIns {
 }
 
 /** Adds `[items, pos, width]` to sums `[pos, width]`. */
-function addRows(sums: Float64Array, data: Float32Array, items: number): void {
+export function addRows(sums: Float64Array, data: Float32Array, items: number): void {
   const size = data.length / items;
   for (let at = 0; at < data.length; at += size) {
     for (let i = 0; i < size; i += 1) sums[i] += data[at + i];
   }
+}
+
+/** Sums `[pos, width]` over the number of rows that reach each position. */
+export function meanRows(sums: Float64Array, rows: Float64Array): Float32Array {
+  const width = sums.length / rows.length;
+  return Float32Array.from(sums, (value, i) => value / Math.max(1, rows[Math.floor(i / width)]));
 }
 
 /**
@@ -119,8 +125,7 @@ export async function sharedValues(
       addRows(sums.mlp[layer], run.at(layer, 'hook_mlp_out'), chunk.items.length);
     }
   }
-  const mean = (sum: Float64Array) =>
-    Float32Array.from(sum, (value, i) => value / Math.max(1, rows[Math.floor((i * longest) / sum.length)]));
+  const mean = (sum: Float64Array) => meanRows(sum, rows);
   const [embedding, z, mlp] = [mean(sums.embedding), sums.z.map(mean), sums.mlp.map(mean)];
   const first = (data: Float32Array, count: number) => data.subarray(0, (data.length / longest) * count);
   return (count) => ({

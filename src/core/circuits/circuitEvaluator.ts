@@ -4,6 +4,7 @@ import type { MetricSpec } from '../../shared/metric.ts';
 import type { TaskSet } from '../../shared/taskSet.ts';
 import type { ModelRunner } from '../engine/modelRunner.ts';
 import type { ClimbContext } from '../engine/sweeps/climb.ts';
+import type { ModelConfig } from '../models/modelConfig.ts';
 import { CircuitMetric, type Scores } from './circuitMetric.ts';
 import { EdgeGraph } from './edgeGraph.ts';
 import { EdgeScorer } from './edgeScorer.ts';
@@ -31,6 +32,11 @@ export interface QuickEvaluation {
   readonly inCircuit: ByAnswer;
   readonly faithfulness: ByAnswer;
   readonly accuracy: ByAnswer;
+}
+
+/** What a forward pass of the whole data runs, in positions × blocks. */
+export function blocksOfPass({ nLayers }: ModelConfig, { items }: TaskSet): number {
+  return nLayers * items.reduce((sum, { ids }) => sum + ids.length, 0);
 }
 
 /**
@@ -64,7 +70,7 @@ export class CircuitEvaluator {
     if (task.items.length === 0) throw new MechanistError('bad-input', 'The dataset has no rows that can be run.');
     const metric = await CircuitMetric.create(runner, options.metric, task);
     const bootstrap = new RowBootstrap(task.items.length, seed);
-    const pass = runner.config.nLayers * task.items.reduce((sum, { ids }) => sum + ids.length, 0);
+    const pass = blocksOfPass(runner.config, task);
     if (scope === 'edges') {
       const graph = new EdgeGraph(runner.config);
       const scorer = await EdgeScorer.create(runner, task, metric, graph, { ablation, memoryBytes }, context);

@@ -3,7 +3,7 @@ import { throwIfCancelled } from '../../shared/errors.ts';
 import type { TaskSet } from '../../shared/taskSet.ts';
 import type { ModelRunner, RunContext } from '../engine/modelRunner.ts';
 import { BaseRun } from '../engine/sweeps/baseRun.ts';
-import { type Chunk, tokensOf } from './ablationValues.ts';
+import { addRows, type Chunk, meanRows, tokensOf } from './ablationValues.ts';
 
 const HOOK = 'mlp.hook_post';
 
@@ -87,18 +87,9 @@ export class NeuronValues {
       throwIfCancelled(context.signal);
       const run = await this.recorded(chunk, layers, corruption, context);
       for (let position = 0; position < chunk.count; position += 1) rows[position] += chunk.items.length;
-      for (const [layer, sum] of sums) {
-        const own = run.at(layer, HOOK);
-        const size = chunk.count * dMlp;
-        for (let i = 0; i < own.length; i += 1) sum[i % size] += own[i];
-      }
+      for (const [layer, sum] of sums) addRows(sum, run.at(layer, HOOK), chunk.items.length);
     }
-    for (const [layer, sum] of sums) {
-      this.means.set(
-        layer,
-        Float32Array.from(sum, (value, i) => value / Math.max(1, rows[Math.floor(i / dMlp)])),
-      );
-    }
+    for (const [layer, sum] of sums) this.means.set(layer, meanRows(sum, rows));
   }
 
   clear(): void {

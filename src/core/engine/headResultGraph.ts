@@ -2,15 +2,18 @@ import type { ModelConfig } from '../models/modelConfig.ts';
 import type { LinearWeights } from '../models/modelWeights.ts';
 import { GraphBuilder, type GraphBytes } from './graphBuilder.ts';
 
+/** W_O by head, `[head, d_head, d_model]`. */
+export function outputByHead(graph: GraphBuilder, config: ModelConfig, { weight, layout }: LinearWeights): string {
+  const { nHeads, dHead, dModel } = config;
+  const stored = graph.weight(weight);
+  return layout === 'in_out'
+    ? graph.reshape(stored, [nHeads, dHead, dModel])
+    : graph.transpose(graph.reshape(stored, [dModel, nHeads, dHead]), [1, 2, 0]);
+}
+
 /** What each head writes, `[…, pos, head, d_model]`, from z `[…, pos, head, d_head]`; without the bias b_O. */
 export function headResults(graph: GraphBuilder, config: ModelConfig, out: LinearWeights, z: string): string {
-  const { nHeads, dHead, dModel } = config;
-  const stored = graph.weight(out.weight);
-  const byHead =
-    out.layout === 'in_out'
-      ? graph.reshape(stored, [nHeads, dHead, dModel])
-      : graph.transpose(graph.reshape(stored, [dModel, nHeads, dHead]), [1, 2, 0]);
-  const results = graph.op('MatMul', [graph.transpose(z, [0, 2, 1, 3]), byHead]);
+  const results = graph.op('MatMul', [graph.transpose(z, [0, 2, 1, 3]), outputByHead(graph, config, out)]);
   return graph.transpose(results, [0, 2, 1, 3]);
 }
 

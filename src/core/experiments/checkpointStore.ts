@@ -21,8 +21,11 @@ function nameOf(id: string): string {
   return encodeURIComponent(id).replaceAll('.', '%2E').replaceAll('*', '%2A');
 }
 
+/** What file names say of a key, sha256 in hexadecimal. */
+const keyPart = (key: string): string => key.slice(0, 12);
+
 function fileName(step: string, { key, cell }: Pick<StoredCheckpoint, 'key' | 'cell'>): string {
-  return `${step}.${nameOf(cell)}.${key.slice(0, 12)}.checkpoint.json`;
+  return `${step}.${nameOf(cell)}.${keyPart(key)}.checkpoint.json`;
 }
 
 /** Keeps the last state of a cell. @throws MechanistError `disk-full`, `bad-input` (no permission) */
@@ -64,8 +67,10 @@ export async function readCheckpoints(
     throw error;
   });
   const found = new Map<string, StoredCheckpoint>();
+  // Those of other keys are other searches' states: they may be large and many.
+  const ending = new RegExp(`^\\.[^.]+\\.${keyPart(key)}\\.checkpoint\\.json$`);
   for (const name of names) {
-    if (!name.startsWith(`${step}.`) || !/^\.[^.]+\.[^.]+\.checkpoint\.json$/.test(name.slice(step.length))) continue;
+    if (!name.startsWith(`${step}.`) || !ending.test(name.slice(step.length))) continue;
     const checkpoint = stored(await readFile(join(folder, name), 'utf8').catch(() => ''));
     if (checkpoint?.key === key) found.set(checkpoint.cell, checkpoint);
   }

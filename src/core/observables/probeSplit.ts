@@ -1,4 +1,4 @@
-import { type Random, seededRandom } from '../../shared/statistics.ts';
+import { type Random, seededRandom, shuffled } from '../../shared/statistics.ts';
 import type { PairSide } from './pairSides.ts';
 
 /** Prompts that probes learn from, and those that all are judged on; indices. */
@@ -11,10 +11,6 @@ export interface ProbeSplit {
 
 /** Fewest tokens of a side that can be divided. */
 const FEWEST = 4;
-
-function shuffled<T>(values: readonly T[], random: Random): readonly T[] {
-  return random.permutation(values.length).map((i) => values[i]);
-}
 
 /**
  * Holds out a share of the tokens at the role, of each side, with all their prompts of either side, so that a name that is judged was

@@ -107,6 +107,29 @@ describe('mechanist ablate', () => {
     expect(named.corrupted).not.toBe(named.clean);
     const unknown = ['patch', '--data', 'named.jsonl', '--corruption', 'cur', ...site, '--model', model];
     expect((await mechanist(...unknown)).stderr).toMatch(/cur.*swapped/);
+    // One for each answer: the only one, or which?
+    const swap = { permute: ['NUMBER'] };
+    const answers = [
+      { token: 'a', foils: ['b'] },
+      { token: 'b', foils: ['a'] },
+    ].map((own, i) => ({ ...own, name: `A${i + 1}` }));
+    const of = (n: number) => rows.map((own) => ({ ...own, answers: answers.slice(0, n) }));
+    const each = { dataset: { corruptions: { 'cur:A1': swap, 'cur:A2': swap } } };
+    writeFileSync(join(folder, 'one.jsonl'), lines([each, ...of(1)]));
+    writeFileSync(join(folder, 'two.jsonl'), lines([each, ...of(2)]));
+    const one = await json('patch', '--data', 'one.jsonl', '--corruption', 'cur:{answer}', ...site);
+    expect(one.values).toEqual((await json('patch', '--data', 'one.jsonl', '--corruption', 'cur:A1', ...site)).values);
+    const two = await mechanist(
+      'patch',
+      '--data',
+      'two.jsonl',
+      '--corruption',
+      'cur:{answer}',
+      ...site,
+      '--model',
+      model,
+    );
+    expect([two.status, two.stderr]).toEqual([1, expect.stringContaining('Name one of cur:A1, cur:A2')]);
     expect((await mechanist('patch', '--corruption', 'x', ...site)).stderr).toContain('it needs --data');
   });
 

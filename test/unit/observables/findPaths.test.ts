@@ -113,6 +113,27 @@ describe('find-paths', () => {
     expect(unfinished.values['tried.3']).toBeUndefined();
   });
 
+  it('says how far it is, over all lengths', async () => {
+    const seen: { done: number; total: number }[] = [];
+    await run({ beam: 4 }, { onProgress: ({ done, total }) => void seen.push({ done, total }) });
+    // Up to four paths are lengthened at each of two lengths after the first; one that has reached the embedding is not.
+    const done = seen.map((one) => one.done);
+    expect(done).toEqual([...new Set(done)].sort((a, b) => a - b));
+    expect(done.length).toBeGreaterThan(5);
+    expect(Math.max(...done)).toBeLessThanOrEqual(9);
+    expect(new Set(seen.map(({ total }) => total))).toEqual(new Set([9]));
+  });
+
+  it('has no shares of a difference that is none', async () => {
+    const same = items.map((item) => ({ ...item, corrupted: { other: item.ids } }));
+    const result = await run({ at: ['name'] }, { task: taskSetOf(same, ['name', 'END']) });
+    expect(result.values.total).toBe(0);
+    expect(Object.keys(result.values).filter((name) => name.startsWith('share.'))).toEqual([]);
+    expect(Object.values(result.values).every(Number.isFinite)).toBe(true);
+    expect(treeIn(result).title).toContain('of no difference');
+    expect(JSON.stringify(result.pictures)).not.toContain('NaN');
+  });
+
   it('refuses more rows than fit into memory, and says how many do', async () => {
     const each = pathPairBytes(config, 2);
     await expect(run({}, { memoryBytes: 3 * each })).resolves.toBeDefined();

@@ -50,7 +50,9 @@ describe('pairs from templates', () => {
 
   it.each([
     ['[1, 2]', 'is a map with name'],
-    ['a: [', 'is not valid YAML'],
+    ['name: a\nb: [', 'cannot be read. Line 2: Not valid YAML: '],
+    ['name: a\nname: b', 'cannot be read. Line 2: name stands here twice'],
+    ['templates: *none', 'cannot be read: Unresolved alias'],
     ['tempaltes: []', 'has a key "tempaltes" that nobody reads'],
     ['templates: ["x"]\nfill: { a: [b], c: [d] }', 'has a template without {} or with several: "x"'],
     ['templates: ["{}"]\nfill: { a: [b] }', 'needs fill with two sides'],

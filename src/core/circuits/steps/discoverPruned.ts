@@ -4,7 +4,7 @@ import { count } from '../../../shared/format.ts';
 import type { MetricSpec } from '../../../shared/metric.ts';
 import type { CellResult, StepCell, StepContext, StepKind, StepResult } from '../../experiments/stepKind.ts';
 import { metricWords } from '../../tasks/metrics.ts';
-import { CircuitEvaluator } from '../circuitEvaluator.ts';
+import { blocksOfPass, CircuitEvaluator } from '../circuitEvaluator.ts';
 import { ablationWords } from '../circuitFile.ts';
 import { EdgeGraph } from '../edgeGraph.ts';
 import { NodeSpace } from '../nodeSpace.ts';
@@ -114,8 +114,7 @@ function foundSoFar(context: StepContext, params: PruneParams, method: Method, {
     scope === 'edges'
       ? prunedEdges(new EdgeGraph(model.config), effects, threshold, info)
       : prunedNodes(new NodeSpace(model.config, scope), scope, effects, threshold, info);
-  const pass = model.config.nLayers * task.items.reduce((sum, { ids }) => sum + ids.length, 0);
-  return { circuit, tried: effects, complete: true, passes: blocks / pass };
+  return { circuit, tried: effects, complete: true, passes: blocks / blocksOfPass(model.config, task) };
 }
 
 /** What each node cost when it was tried, or its kept edges together. */

@@ -1,6 +1,7 @@
 import type { ModelConfig } from '../../models/modelConfig.ts';
 import type { BlockWeights } from '../../models/modelWeights.ts';
 import { GraphBuilder, type GraphBytes } from '../graphBuilder.ts';
+import { outputByHead } from '../headResultGraph.ts';
 import type { ModelRunner, RunContext } from '../modelRunner.ts';
 import { finiteNumbers } from '../nonFinite.ts';
 import { floatTensor, integerTensor, type SessionKind } from '../sessionPool.ts';
@@ -11,7 +12,7 @@ import { headMaps } from './edgeGraphs.ts';
  * `[1, rows, d_model]`, what the head writes where it attends to that row alone: the norm, W_V and b_V, W_O; without b_O.
  */
 function buildHeadOutputGraph(config: ModelConfig, weights: BlockWeights, layer: number): GraphBytes {
-  const { nHeads, dHead, dModel } = config;
+  const { dModel } = config;
   const graph = new GraphBuilder(`head outputs ${layer}`);
   const x = graph.input('x', 'float32', ['rows', dModel]);
   const head = graph.input('head', 'int64', [1]);
@@ -21,12 +22,7 @@ function buildHeadOutputGraph(config: ModelConfig, weights: BlockWeights, layer:
   const pick = (tensor: string, index: string) => graph.op('Gather', [tensor, index], { axis: 0 });
   const product = graph.op('MatMul', [normed, pick(values.weight, keyHead)]);
   const z = values.bias === null ? product : graph.op('Add', [product, pick(values.bias, keyHead)]);
-  const { weight, layout } = weights.attention.out;
-  const stored = graph.weight(weight);
-  const out =
-    layout === 'in_out'
-      ? graph.reshape(stored, [nHeads, dHead, dModel])
-      : graph.transpose(graph.reshape(stored, [dModel, nHeads, dHead]), [1, 2, 0]);
+  const out = outputByHead(graph, config, weights.attention.out);
   graph.output(graph.op('MatMul', [z, pick(out, head)]), 'out', 'float32', [1, 'rows', dModel]);
   return graph.finish();
 }

@@ -107,7 +107,7 @@ function table(
   return {
     ...{ type: 'table', id: 'methods', title: 'Held-out quality by method and number of prompts' },
     subtitle:
-      'r²: squared correlation of x · v with the measured observable; AUC: of x · v between the sides; cosine: with the feature vector, mean over the draws',
+      'r²: squared correlation of x · v with the measured observable; AUC: of x · v between the sides; cosine: with the feature vector, mean over the draws; low and high of the random direction: 5 % and 95 % of the directions',
     columns: [
       ...[{ name: 'method' }, { name: 'prompts' }],
       ...['r²', 'r² low', 'r² high', 'AUC', 'AUC low', 'AUC high', 'cosine'].map((name) => ({ name })),

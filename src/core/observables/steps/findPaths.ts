@@ -4,7 +4,7 @@ import type { CellResult, StepContext, StepKind } from '../../experiments/stepKi
 import { paramSchemas } from '../../experiments/steps/paramSchemas.ts';
 import { countedPasses } from '../../experiments/steps/passes.ts';
 import { shortNumber } from '../../experiments/steps/rowGroups.ts';
-import { normAlong } from '../normPullBack.ts';
+import { normAlong, type StreamObservable } from '../normPullBack.ts';
 import { pathPairBytes, readPathPair } from '../pathPair.ts';
 import { PathPatcher, type PlacedNode } from '../pathPatcher.ts';
 import { extensionsOf, lengthen, type SearchLength } from '../pathSearch.ts';
@@ -37,11 +37,11 @@ async function patchersOf(
   context: StepContext,
   params: FindPathsParams,
   stack: PathStack,
+  observable: StreamObservable,
 ): Promise<readonly PathPatcher[]> {
   const { runner } = context;
   const { rows, places } = rowsAndPlaces(context, params);
   checkMemory(context, rows.length, places.labels.length);
-  const observable = await runner.unembedding.direction(context.observable(params.observable).terms);
   const patchers: PathPatcher[] = [];
   for (const [i, { item, corrupted }] of rows.entries()) {
     await context.giveWay?.();
@@ -60,7 +60,7 @@ class RowSearch {
     private readonly context: StepContext,
     private readonly params: FindPathsParams,
     private readonly patchers: readonly PathPatcher[],
-    observable: { readonly direction: Float64Array; readonly bias: number },
+    observable: StreamObservable,
   ) {
     const { finalNorm } = context.runner;
     const corrupted = ({ pair }: PathPatcher) =>
@@ -77,12 +77,16 @@ class RowSearch {
     return { ...this.first, lengths, forwardPasses };
   }
 
-  async next(before: readonly (readonly PlacedNode[])[], label: string): Promise<SearchLength> {
+  /** The paths that are one node longer than those before, of `reached` nodes. */
+  async next(before: readonly (readonly PlacedNode[])[], reached: number): Promise<SearchLength> {
     const { context, params, patchers } = this;
+    const { length = DEFAULT_LENGTH, beam = DEFAULT_BEAM } = params;
     const { places } = rowsAndPlaces(context, params);
     const readable = (from: number, to: number) => places.positions.some((own) => own[from] <= own[to]);
     const space = { end: places.end, places: places.labels.length, readable };
-    let done = 0;
+    // One path of no nodes is lengthened at first, then no more than the beam at each length.
+    let done = reached === 0 ? 0 : 1 + (reached - 1) * beam;
+    const progress = { total: 1 + (length - 1) * beam, label: `Paths of length ${reached + 1} of ${length}` };
     const evaluate = async (path: readonly PlacedNode[], nodes: readonly PlacedNode[]) => {
       const values: number[][] = nodes.map(() => []);
       for (const patcher of patchers) {
@@ -93,11 +97,11 @@ class RowSearch {
           own.push(shortNumber(row[i]));
         });
       }
-      context.onProgress?.({ done: ++done, total: before.length, label });
+      context.onProgress?.({ done: ++done, ...progress });
       return values;
     };
     const extend = (path: readonly PlacedNode[]) => extensionsOf(context.model.config, path, space);
-    return await lengthen(before, params.beam ?? DEFAULT_BEAM, extend, evaluate);
+    return await lengthen(before, beam, extend, evaluate);
   }
 }
 
@@ -105,13 +109,13 @@ async function search(context: StepContext, params: FindPathsParams, stack: Path
   const counted = countedPasses(context);
   const left = context.checkpoint?.left as FoundPaths | null | undefined;
   const observable = await context.runner.unembedding.direction(context.observable(params.observable).terms);
-  const rows = new RowSearch(context, params, await patchersOf(context, params, stack), observable);
+  const rows = new RowSearch(context, params, await patchersOf(context, params, stack, observable), observable);
   const lengths = [...(left?.lengths ?? [])];
   const found = () => rows.found([...lengths], (left?.forwardPasses ?? 0) + counted());
   const { length = DEFAULT_LENGTH } = params;
   while (lengths.length < length) {
     const before = lengths.at(-1)?.kept.map(({ nodes }) => nodes) ?? [[]];
-    const next = await rows.next(before, `Paths of length ${lengths.length + 1} of ${length}`);
+    const next = await rows.next(before, lengths.length);
     if (next.from.length === 0) break;
     lengths.push(next);
     await context.checkpoint?.reached(() => found() as unknown as CellResult);

@@ -17,9 +17,15 @@ const minus = (a: Rows, b: Rows): Rows => a.map((value, i) => value - b[i]);
 const sum = (all: readonly Rows[], like: Rows): Rows =>
   like.map((_, i) => all.reduce((total, rows) => total + rows[i], 0));
 
+/** Null where there is nothing to have a share of. */
+const shareOf = (value: number, total: number): number | null => (total === 0 ? null : value / total);
+
 /** Paths of all lengths as a tree, with what the paths under one do not account for. */
 class PathTree {
   readonly lines: TreeLine[] = [];
+  /** By the key of the path that was lengthened: what all its extensions are in sum, and those that were kept. */
+  private readonly extensions = new Map<string, ExtensionSum>();
+  private readonly children = new Map<string, FoundPath[]>();
 
   constructor(
     private readonly found: FoundPaths,
@@ -27,7 +33,15 @@ class PathTree {
     private readonly seed: number,
     /** What is left of the whole difference. */
     private readonly words: { readonly rest: string },
-  ) {}
+  ) {
+    for (const { from, kept } of found.lengths) {
+      for (const own of from) this.extensions.set(this.key(own.nodes), own);
+      for (const path of kept) {
+        const parent = this.key(path.nodes.slice(0, -1));
+        this.children.set(parent, [...(this.children.get(parent) ?? []), path]);
+      }
+    }
+  }
 
   private key(nodes: readonly PlacedNode[]): string {
     return placedPath(nodes, this.places);
@@ -37,18 +51,6 @@ class PathTree {
     const estimate = estimateOf(rows, this.seed);
     if (estimate === null) return;
     this.lines.push({ id, depth, label, value: estimate.mean, interval: estimate.interval, kind });
-  }
-
-  /** The tried paths under one, in all: null where none was lengthened. */
-  extension(nodes: readonly PlacedNode[]): ExtensionSum | null {
-    const key = this.key(nodes);
-    return this.found.lengths[nodes.length]?.from.find((own) => this.key(own.nodes) === key) ?? null;
-  }
-
-  children(nodes: readonly PlacedNode[]): readonly FoundPath[] {
-    const key = this.key(nodes);
-    const longer = this.found.lengths[nodes.length]?.kept ?? [];
-    return longer.filter((path) => this.key(path.nodes.slice(0, -1)) === key);
   }
 
   /** What is not on any of the paths that were tried, by what it is; only at the root it is known. */
@@ -62,11 +64,11 @@ class PathTree {
 
   /** Lines under a path whose own contribution is `rows`. */
   grow(nodes: readonly PlacedNode[], rows: Rows): void {
-    const children = this.children(nodes);
-    const tried = this.extension(nodes);
-    if (tried === null || children.length === 0) return;
-    const depth = nodes.length + 1;
     const key = this.key(nodes);
+    const children = this.children.get(key);
+    const tried = this.extensions.get(key);
+    if (tried === undefined || children === undefined) return;
+    const depth = nodes.length + 1;
     for (const child of children) {
       const label = placedName(child.nodes[child.nodes.length - 1], this.places);
       this.add(depth, label, this.key(child.nodes), child.rows, 'node');
@@ -105,7 +107,15 @@ function pathsTable({ lengths }: FoundPaths, places: Places, total: number, seed
       const estimate = estimateOf(own, seed);
       running += estimate?.mean ?? 0;
       const [low, high] = estimate?.interval ?? [null, null];
-      return [placedPath(nodes, places), index + 1, estimate?.mean ?? null, low, high, running, running / total];
+      return [
+        placedPath(nodes, places),
+        index + 1,
+        estimate?.mean ?? null,
+        low,
+        high,
+        running,
+        shareOf(running, total),
+      ];
     });
   });
   const logits = (name: string) => ({ name, unit: 'logits' });
@@ -124,7 +134,7 @@ function lengthsTable({ lengths }: FoundPaths, total: number): TablePicture {
   const rows = lengths.map(({ kept, from }, index) => {
     const own = kept.reduce((running, path) => running + mean(path.rows), 0);
     const tried = from.reduce((all, part) => all + part.tried, 0);
-    return [index + 1, tried, kept.length, own, total - own, own / total];
+    return [index + 1, tried, kept.length, own, total - own, shareOf(own, total)];
   });
   const logits = (name: string) => ({ name, unit: 'logits' });
   return {
@@ -153,7 +163,8 @@ function valuesOf(found: FoundPaths, places: Places, total: number): Record<stri
     for (const { nodes, rows } of kept) {
       const name = placedPath(nodes, places).replaceAll(' ', '');
       values[`path.${name}`] = mean(rows);
-      values[`share.${name}`] = mean(rows) / total;
+      const share = shareOf(mean(rows), total);
+      if (share !== null) values[`share.${name}`] = share;
     }
   });
   return values;
@@ -175,10 +186,14 @@ export function findPathsFigures(context: StepContext, params: FindPathsParams, 
   });
   const lines = tree.root('clean − corrupted', differences);
   const [first] = found.lengths[0].kept;
-  const most = `${placedPath(first.nodes, places)} carries ${percent(mean(first.rows) / total)}`;
+  const most = shareOf(mean(first.rows), total);
+  const strongest = placedPath(first.nodes, places);
   const picture: TreePicture = {
     ...{ type: 'tree', id: 'tree', lines, unit: 'logits', n: rows.length },
-    title: `${label}: ${most} of the difference`,
+    title:
+      most === null
+        ? `${label}: ${strongest} carries most, of no difference in all`
+        : `${label}: ${strongest} carries ${percent(most)} of the difference`,
     subtitle: `contribution of the path down to each line: fall of the observable when its earliest node reads the corrupted prompt; mean, final norm ${finalNorm}; n = ${rows.length}`,
   };
   const pictures: Picture[] = [picture, pathsTable(found, places, total, context.seed), lengthsTable(found, total)];

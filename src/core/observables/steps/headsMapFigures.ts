@@ -31,12 +31,19 @@ function rowsOf(part: PartNumbers | undefined, measure: Measure): readonly numbe
 class Findings {
   readonly cells: readonly MapCell[];
   readonly norms: NormCell['norms'] | null;
+  readonly heads: readonly { readonly layer: number; readonly head: number; readonly name: string }[];
+  private readonly values = new Map<Measure, readonly (number | null)[]>();
 
   constructor(
     private readonly context: StepContext,
     private readonly params: HeadsMapParams,
     results: ReadonlyMap<string, CellResult>,
   ) {
+    const { nHeads } = context.model.config;
+    this.heads = Array.from({ length: reachOfMap(context, params).headLayers * nHeads }, (_, i) => {
+      const [layer, head] = [Math.floor(i / nHeads), i % nHeads];
+      return { layer, head, name: headName(layer, head) };
+    });
     const chunks = rowChunks(pairRows(context.task, params).length);
     this.cells = chunks.flatMap(({ id }) => results.get(id) ?? []) as unknown as MapCell[];
     this.norms = (results.get('weights') as NormCell | undefined)?.norms ?? null;
@@ -46,27 +53,30 @@ class Findings {
     return this.cells.reduce((sum, { clean }) => sum + clean.length, 0);
   }
 
-  get heads(): readonly { readonly layer: number; readonly head: number; readonly name: string }[] {
-    const { nHeads } = this.context.model.config;
-    const { headLayers } = reachOfMap(this.context, this.params);
-    return Array.from({ length: headLayers * nHeads }, (_, i) => {
-      const [layer, head] = [Math.floor(i / nHeads), i % nHeads];
-      return { layer, head, name: headName(layer, head) };
-    });
-  }
-
   rows(part: (numbers: MapNumbers) => PartNumbers | undefined, measure: Measure): readonly number[] {
     return this.cells.flatMap((cell) => rowsOf(part(cell), measure));
   }
 
+  /** By head, in the order of `heads`. */
+  private byHead(measure: Measure): readonly (number | null)[] {
+    const known = this.values.get(measure);
+    if (known !== undefined) return known;
+    const values = this.heads.map(({ layer, head }) =>
+      measure === 'norm'
+        ? (this.norms?.[layer]?.[head] ?? null)
+        : meanOf(this.rows(({ heads }) => heads[layer][head], measure)),
+    );
+    this.values.set(measure, values);
+    return values;
+  }
+
   head(layer: number, head: number, measure: Measure): number | null {
-    if (measure === 'norm') return this.norms?.[layer]?.[head] ?? null;
-    return meanOf(this.rows(({ heads }) => heads[layer][head], measure));
+    return this.byHead(measure)[layer * this.context.model.config.nHeads + head] ?? null;
   }
 
   /** By head, in the order of `heads`; null where one is missing. */
-  all(measure: Measure): number[] | null {
-    const values = this.heads.map(({ layer, head }) => this.head(layer, head, measure));
+  all(measure: Measure): readonly number[] | null {
+    const values = this.byHead(measure);
     return values.every((value) => value !== null) ? values : null;
   }
 

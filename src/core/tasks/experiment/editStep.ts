@@ -33,14 +33,13 @@ function endOf(source: string, { range }: Node): number {
 
 const startOf = ({ range }: Node): number => range?.[0] ?? 0;
 
-/** Puts a pair into a map: at its end in flow style, else on a line before its first key. */
+/** Puts a pair into a map before its first key: in flow style on the same line, else on a line of its own. */
 function addPair(source: string, map: YAMLMap, text: string): TextEdit | null {
   const [first] = map.items;
   if (map.flow || first === undefined) {
     if (!map.flow || !map.range) return null;
-    const close = source.lastIndexOf('}', map.range[1] - 1);
-    const at = source.slice(0, close).trimEnd().length;
-    return { start: at, end: close, newText: first === undefined ? ` ${text} ` : `, ${text} ` };
+    const at = source.indexOf('{', map.range[0]) + 1;
+    return { start: at, end: at, newText: first === undefined ? ` ${text} ` : ` ${text},` };
   }
   if (!isNode(first.key)) return null;
   const at = startOf(first.key);

@@ -1,7 +1,7 @@
 import type { DatasetHeader, DatasetRow } from '../../../shared/dataset.ts';
 import { MechanistError } from '../../../shared/errors.ts';
 import { count } from '../../../shared/format.ts';
-import { seededRandom } from '../../../shared/statistics.ts';
+import { seededRandom, shuffled } from '../../../shared/statistics.ts';
 import type { Tokenizer } from '../../models/tokenizer.ts';
 import type { MadeDataset, MakeOptions } from './drawRows.ts';
 import type { PairsFile } from './pairsFile.ts';
@@ -25,16 +25,6 @@ function filled(template: string, filler: string, tokenizer: Tokenizer): Filled 
   const last = tokens[place[place.length - 1]];
   const crossing = tokens.some((token) => token.start < start && token.end > start);
   return last === undefined || last.end !== end || crossing ? null : { text, place, tokens: tokens.length };
-}
-
-/** A list in random order. */
-function shuffled<T>(list: readonly T[], below: (n: number) => number): T[] {
-  const result = [...list];
-  for (let i = result.length - 1; i > 0; i -= 1) {
-    const j = below(i + 1);
-    [result[i], result[j]] = [result[j], result[i]];
-  }
-  return result;
 }
 
 const SHARED = 'what fills the place shares a token with what is around it';
@@ -84,10 +74,10 @@ function pairsOf(
   refused: Record<string, number>,
 ): readonly (readonly [template: number, clean: Filled, corrupted: Filled])[] {
   const random = seededRandom(seed);
-  const [one, other] = file.fill.map((list) => shuffled(list, (n) => random.below(n)));
+  const [one, other] = file.fill.map((list) => shuffled(list, random));
   const lists = file.templates.map((template) => {
     const pairs = pairsIn(template, { ...file, fill: [one, other] }, tokenizer, refused);
-    return shuffled(pairs, (n) => random.below(n));
+    return shuffled(pairs, random);
   });
   const longest = Math.max(...lists.map(({ length }) => length));
   return Array.from({ length: longest }, (_, i) =>
@@ -97,8 +87,8 @@ function pairsOf(
 
 /**
  * Pairs of prompts from templates with one place to fill: `clean` is filled from the first side, `corrupted` from the second with
- * something of as many tokens. Fillers without such a partner are refused. The role of the file is the last token filled, `start` the first where that is another, `END` the last of the
- * prompt. Answers are the side's token against the other's. No forward passes.
+ * something of as many tokens. Fillers without such a partner are refused. The role of the file is the last token filled, `start` the
+ * first where that is another, `END` the last of the prompt. Answers are the side's token against the other's. No forward passes.
  * @throws MechanistError `bad-input` when no pair is good, with the reasons
  */
 export function makePairs(tokenizer: Tokenizer, file: PairsFile, { rows: wanted, seed }: MakeOptions): MadeDataset {

@@ -1,5 +1,6 @@
-import { parseDocument } from 'yaml';
+import { type Document, parseDocument } from 'yaml';
 import { MechanistError } from '../../../shared/errors.ts';
+import { describeYamlError } from '../yamlErrors.ts';
 
 /** Templates with one place to fill, and what two sides fill it with. */
 export interface PairsFile {
@@ -28,6 +29,15 @@ function textsOf(value: unknown, what: string): readonly string[] {
   );
 }
 
+function rootOf(document: Document): unknown {
+  try {
+    return document.toJS();
+  } catch (error) {
+    // An alias of an anchor that is nowhere.
+    return refuse(`cannot be read: ${(error as Error).message}`);
+  }
+}
+
 /**
  * Reads a YAML file of pairs: `name`, `templates` with `{}`, `fill` with two sides (`female: […]`, `male: […]`; the first is the
  * clean one), and perhaps `role` and `answers`.
@@ -36,8 +46,11 @@ function textsOf(value: unknown, what: string): readonly string[] {
 export function readPairsFile(text: string): PairsFile {
   const document = parseDocument(text, { logLevel: 'silent' });
   const [error] = document.errors;
-  if (error !== undefined) refuse(`is not valid YAML: ${error.message.split('\n')[0]}`);
-  const root: unknown = document.toJS();
+  if (error !== undefined) {
+    const line = text.slice(0, error.pos[0]).split('\n').length;
+    refuse(`cannot be read. Line ${line}: ${describeYamlError(text, error).message}`);
+  }
+  const root = rootOf(document);
   if (typeof root !== 'object' || root === null || Array.isArray(root)) {
     return refuse(`is a map with ${keys.join(', ')}.`);
   }
