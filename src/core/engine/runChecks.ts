@@ -87,7 +87,7 @@ export function checkResidual(
 
 /**
  * A position counted from the start; negative ones count from the end.
- * @throws MechanistError `bad-input`
+ * @throws MechanistError `bad-input`, its data are `position` and the prompt's `length`
  */
 export function resolvePosition(position: number, length: number): number {
   const resolved = position < 0 ? length + position : position;
@@ -95,6 +95,7 @@ export function resolvePosition(position: number, length: number): number {
     throw new MechanistError(
       'bad-input',
       `Position ${position} is outside the prompt: it has ${length} tokens (0 to ${length - 1}).`,
+      { position, length },
     );
   }
   return resolved;

@@ -93,11 +93,14 @@ function tooLongProblem(prompt: PromptSection, document: TraceDocument): FilePro
 
 /** What the engine refused about a prompt: at the word of the front matter that is to blame, else at the prompt's first line. */
 function refusalProblem(file: PromptFile, prompt: PromptSection, error: MechanistError, method: string): FileProblem {
-  const { code, message } = error;
+  const { code, data } = error;
   const { position, node } = file.frontMatter ?? {};
   const path = method === 'observable-propagation' ? node : undefined;
+  const isPosition = position !== undefined && 'position' in data;
+  // The engine counts from 0, the file from 1.
+  const message = isPosition ? `This prompt has ${data.length} tokens: 1 is the first, −1 the last.` : error.message;
   // The path has been held against the model; what is left are tokens that this prompt does not have.
-  const blamed = /^position\b/i.test(message) ? (position ?? path) : (path ?? position);
+  const blamed = isPosition ? position : (path ?? position);
   const lineEnd = prompt.text.indexOf('\n');
   const end = prompt.toOffset(lineEnd < 0 ? prompt.text.length : lineEnd);
   const at = (code === 'bad-input' && blamed) || { start: prompt.start, end: Math.max(prompt.start + 1, end) };

@@ -87,6 +87,12 @@ describe('the engine process', () => {
     expect(error.message).not.toMatch(/\n|\bat .*\.(ts|cjs):\d/);
   });
 
+  it('says of a position outside of the prompt how many tokens there are', async () => {
+    const error = await failure(engine.peer.request('trace', request('The cat', { position: 99 })));
+    const { tokens } = await engine.peer.request('trace', request('The cat'));
+    expect(error.data).toEqual({ position: 99, length: tokens.length });
+  });
+
   it('traces what fits of a prompt longer than the context, and says so', async () => {
     const { nCtx } = await engine.peer.request('models.info', { model });
     const document = await engine.peer.request('trace', request('a b c d '.repeat(nCtx)));

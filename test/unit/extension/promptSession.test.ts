@@ -162,11 +162,12 @@ describe('PromptSession', () => {
   });
 
   it('puts what the engine refuses at the prompt, and traces again on demand', async () => {
-    engine.failure = new MechanistError('bad-input', 'Position 99 is not in this prompt.');
+    engine.failure = new MechanistError('bad-input', 'Position 98 is outside.', { position: 98, length: 3 });
     const session = sessionOf(`${head.replace('observable', 'position: 99\nobservable')}The nurse said\n`);
     await settle();
     const [problem] = session.problems();
     expect(source.content.slice(problem?.start, problem?.end)).toBe('99');
+    expect(problem?.message).toBe('This prompt has 3 tokens: 1 is the first, −1 the last.');
     engine.failure = null;
     expect((await session.traced(0))?.prompt).toBe('The nurse said');
     expect(session.state(0).kind).toBe('traced');

@@ -81,10 +81,10 @@ describe('observable propagation in a prompt file', () => {
   });
 
   it('is blamed at its path for a token that the prompt does not have', async () => {
-    engine.failure = new MechanistError('bad-input', 'There is no token 9: the prompt has 3.');
+    engine.failure = new MechanistError('bad-input', 'Position 9: there is no such token, the prompt has 3.');
     const { problems } = await sessionOf(`${propagation}position: 2\nnode: L21.H4@9\n`);
     expect(problems).toEqual([['bad-input', 'error', 'L21.H4@9']]);
-    engine.failure = new MechanistError('bad-input', 'Position 9 is outside of the prompt.');
+    engine.failure = new MechanistError('bad-input', 'Outside.', { position: 8, length: 3 });
     expect((await sessionOf(`${propagation}position: 9\nnode: L21.H4\n`)).problems).toEqual([
       ['bad-input', 'error', '9'],
     ]);
