@@ -68,6 +68,16 @@ export function observableLabel(terms: readonly Weighted[]): string {
   return shown.join('') + (ordered.length > LABEL_TERMS ? ` … (${ordered.length} terms)` : '');
 }
 
+/** The tokens of an observable with their weights, as they are written. */
+export function specTerms(spec: ObservableSpec): readonly Weighted[] {
+  return Object.entries(spec).map(([text, weight]) => ({ text, weight }));
+}
+
+/** What a person wrote, as `observableLabel`. */
+export function specLabel(spec: ObservableSpec): string {
+  return observableLabel(specTerms(spec));
+}
+
 /**
  * Turns what a person wrote into token ids.
  * @throws MechanistError `bad-input` (no terms, or a weight that is zero or not finite), `token-splits` (with the split

@@ -1,7 +1,7 @@
 import * as vscode from 'vscode';
 import { observableText, plainText } from '../../core/tasks/editFrontMatter.ts';
 import { type NamedObservables, withNamedObservable } from '../../core/tasks/namedObservables.ts';
-import { observableLabel } from '../../core/tasks/observable.ts';
+import { specLabel } from '../../core/tasks/observable.ts';
 import { parsePromptFile } from '../../core/tasks/promptFile.ts';
 import type { PromptTarget } from '../../shared/contributions.ts';
 import type { ObservableSpec } from '../../shared/engineProtocol.ts';
@@ -30,10 +30,7 @@ interface Choice extends vscode.QuickPickItem {
 
 /** Observables of the settings, with what they weigh. */
 function namedItems({ specs }: NamedObservables): Choice[] {
-  return Object.entries(specs).map(([name, spec]) => {
-    const terms = Object.entries(spec).map(([text, weight]) => ({ text, weight }));
-    return { label: name, description: observableLabel(terms), name };
-  });
+  return Object.entries(specs).map(([name, spec]) => ({ label: name, description: specLabel(spec), name }));
 }
 
 /** Why text is no observable for this model, in a sentence; null when it is one. */

@@ -5,6 +5,7 @@ import { type NamedSpecs, observableName } from '../../core/tasks/namedObservabl
 import type { StudyTarget } from '../../shared/contributions.ts';
 import { MechanistError } from '../../shared/errors.ts';
 import { exists } from '../files.ts';
+import { partnersIn } from '../grid/sweep.ts';
 import { namedModel } from '../promptLanguage/prepareFile.ts';
 import {
   headsByDifference,
@@ -29,25 +30,13 @@ interface Studied {
   readonly pairs: readonly StudyPair[];
 }
 
-/** The partner of each prompt, as the front matter gives it. */
-function partners({ session }: Begun): readonly string[] {
-  const { prompts, frontMatter } = session.file;
-  const given = frontMatter?.corrupted?.value;
-  if (given === undefined) {
-    const message =
-      'A study compares pairs, and there is no corrupted prompt. Write corrupted: into the front matter: one text, or a list with one for each prompt.';
-    throw new MechanistError('bad-input', message);
-  }
-  if (typeof given === 'string') return prompts.map(() => given);
-  if (given.length === prompts.length) return given;
-  const message = `corrupted: lists ${given.length} prompts for ${prompts.length}. Give one for each, in their order, or one text for all.`;
-  throw new MechanistError('bad-input', message);
-}
+const unpaired =
+  'A study compares pairs, and there is no corrupted prompt. Write corrupted: into the front matter: one text, or a list with one for each prompt.';
 
 /** Traces both sides of every pair: their tokens, and the observable on each. Two forward passes a pair. */
 async function tracePairs(context: CommandContext, begun: Begun): Promise<readonly StudyPair[]> {
   const { session } = begun;
-  const corrupted = partners(begun);
+  const corrupted = partnersIn(session.file, unpaired);
   const pairs = await context.messages.runWithProgress('Reading the pairs', async (signal, onProgress) => {
     const read: StudyPair[] = [];
     for (const [i, partner] of corrupted.entries()) {

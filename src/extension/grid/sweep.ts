@@ -72,6 +72,19 @@ function scoreOf(file: PromptFile, prompt: PromptSection, sweep: Sweep): Scored 
   throw new MechanistError('bad-input', 'The file names no observable and this prompt has not been traced. Run again.');
 }
 
+/**
+ * The corrupted prompt of each prompt, as the front matter gives them.
+ * @throws MechanistError `bad-input`: `missing`, or not one for each
+ */
+export function partnersIn({ frontMatter, prompts }: PromptFile, missing: string): readonly string[] {
+  const given = frontMatter?.corrupted?.value;
+  if (given === undefined) throw new MechanistError('bad-input', missing);
+  if (typeof given === 'string') return prompts.map(() => given);
+  if (given.length === prompts.length) return given;
+  const message = `corrupted: lists ${given.length} prompts for ${prompts.length}. Give one for each, in their order, or one text for all.`;
+  throw new MechanistError('bad-input', message);
+}
+
 function corruptedOf(file: PromptFile, index: number, sweep: Sweep): string | undefined {
   if (sweep.kind.analysis === 'ablate') return undefined;
   if (sweep.corrupted !== 'front matter') {
@@ -79,20 +92,9 @@ function corruptedOf(file: PromptFile, index: number, sweep: Sweep): string | un
     if (other) return other.text;
     throw new MechanistError('bad-input', 'The corrupted prompt is no longer in the file. Choose another one.');
   }
-  const given = file.frontMatter?.corrupted?.value;
-  if (typeof given === 'string') return given;
-  if (given === undefined) {
-    throw new MechanistError(
-      'bad-input',
-      'Patching compares two runs, and there is no corrupted prompt. Write corrupted: into the front matter, or choose another prompt of the file.',
-    );
-  }
-  const text = given[index];
-  if (text !== undefined && given.length === file.prompts.length) return text;
-  throw new MechanistError(
-    'bad-input',
-    `corrupted: lists ${given.length} prompts for ${file.prompts.length}. Give one for each, in their order, or one text for all.`,
-  );
+  const missing =
+    'Patching compares two runs, and there is no corrupted prompt. Write corrupted: into the front matter, or choose another prompt of the file.';
+  return partnersIn(file, missing)[index];
 }
 
 /** The prompts that a sweep acts on, with their 0-based places in the file. */

@@ -2,7 +2,7 @@ import * as vscode from 'vscode';
 import { plainText } from '../../core/tasks/editFrontMatter.ts';
 import type { CursorPlace } from '../../core/tasks/experiment/experimentCursor.ts';
 import type { NamedSpecs } from '../../core/tasks/namedObservables.ts';
-import { observableLabel } from '../../core/tasks/observable.ts';
+import { specLabel } from '../../core/tasks/observable.ts';
 import { typedToken } from '../../core/tasks/typedToken.ts';
 import type { TokenCompletion } from '../../shared/engineProtocol.ts';
 import { visibleToken } from '../../shared/format.ts';
@@ -60,10 +60,9 @@ export async function tokenItems(
 /** Observables by name, before any token. */
 export function namedItems(specs: NamedSpecs, where: string): vscode.CompletionItem[] {
   return Object.entries(specs).map(([name, spec]) => {
-    const terms = Object.entries(spec).map(([text, weight]) => ({ text, weight }));
     const item = new vscode.CompletionItem(name, vscode.CompletionItemKind.Constant);
     item.insertText = plainText(name);
-    item.detail = `${observableLabel(terms)} (${where})`;
+    item.detail = `${specLabel(spec)} (${where})`;
     item.sortText = ` ${name}`;
     return item;
   });

@@ -1,7 +1,8 @@
+import { specTerms } from '../../core/tasks/observable.ts';
 import { MechanistError } from '../../shared/errors.ts';
 import { signedFixed } from '../../shared/format.ts';
 import type { PackedArray } from '../../shared/packedArray.ts';
-import { unlikeLengths } from '../grid/sweep.ts';
+import { scoredOf, unlikeLengths } from '../grid/sweep.ts';
 
 /** One run of a pair: its tokens, and the observable there. */
 export interface StudyRun {
@@ -35,14 +36,10 @@ export const endRole = 'end';
 
 /** The answer of an observable: its positive tokens against its negative ones. */
 export function studyAnswer(spec: Readonly<Record<string, number>>): StudyAnswer {
-  const tokens = Object.entries(spec);
-  const [token, ...also] = tokens.filter(([, weight]) => weight > 0).map(([text]) => text);
-  if (token === undefined) {
-    const message =
-      'The observable has no token with a positive weight, so there is no answer to score. Give one the weight 1.';
-    throw new MechanistError('bad-input', message);
-  }
-  return { token, also, foils: tokens.filter(([, weight]) => weight < 0).map(([text]) => text) };
+  const terms = specTerms(spec);
+  const { answer: token, foils } = scoredOf(terms, null);
+  const also = terms.flatMap(({ text, weight }) => (weight > 0 && text !== token ? [text] : []));
+  return { token, also, foils };
 }
 
 function differsAt({ prompt, clean, corrupted }: StudyPair): number {

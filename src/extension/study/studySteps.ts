@@ -1,5 +1,5 @@
 import { stringify } from 'yaml';
-import { plainText } from '../../core/tasks/editFrontMatter.ts';
+import { observableText, plainText } from '../../core/tasks/editFrontMatter.ts';
 import type { StepVocabulary } from '../../core/tasks/experiment/experimentTypes.ts';
 import type { NamedSpecs } from '../../core/tasks/namedObservables.ts';
 import { differsRole, endRole } from './studyPairs.ts';
@@ -188,8 +188,7 @@ export function studyExperiment(
   });
   const named = new Set(chosen.flatMap(({ parameters }) => namesIn(parameters)));
   const written = Object.entries(observables).flatMap(([name, spec], i) => {
-    const terms = Object.entries(spec).map(([text, weight]) => `${JSON.stringify(text)}: ${weight}`);
-    return i === 0 || named.has(name) ? [`  ${name}: { ${terms.join(', ')} }\n`] : [];
+    return i === 0 || named.has(name) ? [`  ${name}: ${observableText(spec)}\n`] : [];
   });
   return [
     `# Made from ${from} by Mechanist: Study Observable. Clean is the side that the observable calls positive.\n`,
