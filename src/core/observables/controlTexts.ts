@@ -1,7 +1,8 @@
 import type { StepContext } from '../experiments/stepKind.ts';
 import { corpusShares, openCorpus } from './corpus.ts';
 import { shareWindows, windowBatches } from './corpusWindows.ts';
-import { CONTROL, positionOfRole } from './pairSides.ts';
+import { positionOfRole } from './dataRows.ts';
+import { CONTROL } from './pairSides.ts';
 
 /** Texts of one length whose loss tells what an edit costs elsewhere. */
 export interface ControlText {

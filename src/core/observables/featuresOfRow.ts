@@ -1,8 +1,7 @@
 import { MechanistError } from '../../shared/errors.ts';
 import type { FeatureSpec } from '../../shared/features.ts';
-import type { TaskSet } from '../../shared/taskSet.ts';
 import type { StepContext } from '../experiments/stepKind.ts';
-import { nearestWord } from '../tasks/nearestWord.ts';
+import { answerPosition, corruptionOf, rowOf } from './dataRows.ts';
 import { type FeaturePrompt, type FeatureVector, featureVector } from './featureVector.ts';
 import { sharingWeights } from './promptReader.ts';
 
@@ -14,31 +13,18 @@ export interface FeatureRow {
   readonly corruption?: string;
 }
 
-/** The corruption asked for; by default the only one, null where there is none or several. @throws MechanistError `bad-input` */
-export function corruptionOf(task: TaskSet, wanted: string | undefined): string | null {
-  const { corruptions } = task;
-  if (wanted === undefined) return corruptions.length === 1 ? corruptions[0] : null;
-  if (corruptions.includes(wanted)) return wanted;
-  const near = nearestWord(wanted, corruptions);
-  const hint = near === null ? `It has ${corruptions.join(', ') || 'none'}.` : `Did you mean ${near}?`;
-  throw new MechanistError('bad-input', `The data has no corruption "${wanted}". ${hint}`);
-}
-
 /**
  * A row as the pair that features are made at: the row, its corrupted partner, and where the observable is read: at the row's first
  * answer, else at its last token.
  * @throws MechanistError `bad-input`: no such row or corruption
  */
 export function featurePromptOf({ task }: Pick<StepContext, 'task'>, { row, corruption }: FeatureRow): FeaturePrompt {
-  const item = row === undefined ? task.items.at(0) : task.items.find(({ id }) => id === String(row));
-  if (item === undefined) {
-    const what = row === undefined ? 'The data has no rows.' : `The data has no row "${row}": write the id of one.`;
-    throw new MechanistError('bad-input', what);
-  }
+  const item = row === undefined ? task.items.at(0) : rowOf(task, row);
+  if (item === undefined) throw new MechanistError('bad-input', 'The data has no rows.');
   const name = corruptionOf(task, corruption);
-  const { ids, roles, answers, corrupted } = item;
+  const { ids, roles, corrupted } = item;
   const partner = name === null ? null : (corrupted[name] ?? null);
-  return { ids, partner, position: answers.at(0)?.position ?? ids.length - 1, roles };
+  return { ids, partner, position: answerPosition(item), roles };
 }
 
 /**

@@ -1,6 +1,7 @@
 import { MechanistError } from '../../shared/errors.ts';
 import type { TaskItem, TaskSet } from '../../shared/taskSet.ts';
-import { corruptionOf } from './featuresOfRow.ts';
+import { answerPosition, rowOf } from './dataRows.ts';
+import { partnerCorruption } from './pairSides.ts';
 
 /** A row as a pair of prompts of as many tokens. */
 export interface PairRow {
@@ -24,20 +25,11 @@ export interface PairRowsParams {
  * @throws MechanistError `bad-input`: no such row or corruption, or none to be had
  */
 export function pairRows(task: TaskSet, { corruption, row, rows }: PairRowsParams): readonly PairRow[] {
-  const name = corruptionOf(task, corruption);
-  if (name === null) {
-    const several = `It has ${task.corruptions.join(', ')}: name one as corruption.`;
-    const what = task.corruptions.length === 0 ? 'Give its rows a corrupted prompt.' : several;
-    throw new MechanistError('bad-input', `A pair of prompts is needed, clean and corrupted. ${what}`);
-  }
-  const chosen = row === undefined ? task.items : task.items.filter(({ id }) => id === String(row));
-  if (row !== undefined && chosen.length === 0) {
-    throw new MechanistError('bad-input', `The data has no row "${row}": write the id of one.`);
-  }
+  const name = partnerCorruption(task, corruption);
+  const chosen = row === undefined ? task.items : [rowOf(task, row)];
   const pairs = chosen.flatMap((item): PairRow[] => {
     const corrupted = item.corrupted[name] as readonly number[] | undefined;
-    const position = item.answers.at(0)?.position ?? item.ids.length - 1;
-    return corrupted === undefined ? [] : [{ item, corrupted, position }];
+    return corrupted === undefined ? [] : [{ item, corrupted, position: answerPosition(item) }];
   });
   if (pairs.length > 0) return rows === undefined ? pairs : pairs.slice(0, rows);
   throw new MechanistError('bad-input', `No row has the corruption ${name}.`);

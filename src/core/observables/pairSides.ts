@@ -1,6 +1,7 @@
 import { MechanistError } from '../../shared/errors.ts';
 import type { TaskItem, TaskSet } from '../../shared/taskSet.ts';
 import { groupRows, rolesOf } from '../experiments/steps/taskRows.ts';
+import { answerPosition, corruptionOf, positionOfRole } from './dataRows.ts';
 import type { FeatureVector } from './featureVector.ts';
 
 /** One prompt of a pair: the row's own, or its corrupted partner. */
@@ -22,20 +23,13 @@ export interface Pair {
 /** Rows with this tag are no pairs: they tell what an edit costs elsewhere. */
 export const CONTROL = 'control';
 
-/** The corruption that makes partners: the one named, or the only one. @throws MechanistError `bad-input` */
-export function partnerCorruption({ corruptions }: TaskSet, wanted: string | undefined): string {
-  if (wanted !== undefined && corruptions.includes(wanted)) return wanted;
-  if (wanted === undefined && corruptions.length === 1) return corruptions[0];
-  const known = corruptions.length === 0 ? 'none' : corruptions.join(', ');
-  const what =
-    wanted === undefined ? 'Name the corruption that makes the partner of a row' : `There is no corruption "${wanted}"`;
-  throw new MechanistError('bad-input', `${what}: the data has ${known}.`);
-}
-
-/** The position of a role in a row: its last token. Undefined where the row lacks it. */
-export function positionOfRole(item: TaskItem, role: string): number | undefined {
-  const own = item.roles[role];
-  return own === undefined || own.length === 0 ? undefined : Math.max(...own);
+/** The corruption that makes the partners of rows. @throws MechanistError `bad-input` as `corruptionOf`, or for none to be had */
+export function partnerCorruption(task: TaskSet, wanted: string | undefined): string {
+  const name = corruptionOf(task, wanted);
+  if (name !== null) return name;
+  const several = `The data has ${task.corruptions.join(', ')}: name one as corruption.`;
+  const what = task.corruptions.length === 0 ? 'Give its rows a corrupted prompt.' : several;
+  throw new MechanistError('bad-input', `A pair of prompts is needed, clean and corrupted. ${what}`);
 }
 
 /**
@@ -60,7 +54,7 @@ export function pairsOf(task: TaskSet, corruption: string, at: string): readonly
     const partner = item.corrupted[corruption];
     const position = positionOfRole(item, at);
     if (partner === undefined || position === undefined || item.tags.includes(CONTROL)) return [];
-    const place = { row, at: position, answer: item.answers.at(0)?.position ?? item.ids.length - 1 };
+    const place = { row, at: position, answer: answerPosition(item) };
     return [{ clean: { ...place, ids: item.ids }, corrupted: { ...place, ids: partner } }];
   });
   if (pairs.length > 0) return pairs;

@@ -1,6 +1,7 @@
 import { MechanistError } from '../../shared/errors.ts';
 import type { TaskSet } from '../../shared/taskSet.ts';
 import { rolesOf } from '../experiments/steps/taskRows.ts';
+import { positionOfRole } from './dataRows.ts';
 import type { PairRow } from './pairRows.ts';
 
 /** Tokens between which paths go: the same ones in every row, whatever their positions. */
@@ -20,8 +21,7 @@ function positionOf(text: string, { item }: PairRow): number | null {
     const position = index < 0 ? item.ids.length + index : index - 1;
     return position >= 0 && position < item.ids.length && index !== 0 ? position : null;
   }
-  const own = item.roles[text] as readonly number[] | undefined;
-  return own === undefined || own.length === 0 ? null : Math.max(...own);
+  return positionOfRole(item, text) ?? null;
 }
 
 /** What the token at which the observable is read is called in all rows; null where it has no common name. */
