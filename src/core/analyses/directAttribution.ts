@@ -2,23 +2,8 @@ import { throwIfCancelled } from '../../shared/errors.ts';
 import type { OnProgress } from '../../shared/progress.ts';
 import type { DirectAttribution } from '../../shared/traceDocument.ts';
 import type { PositionReadout, PromptActivations } from '../engine/activationCache.ts';
-import type { LinearWeights } from '../models/modelWeights.ts';
+import { LinearMap } from '../observables/linearMap.ts';
 import { type AnalysisContext, dotAt, type ObservableDirection } from './analysisContext.ts';
-
-/** W u for W as the map from z to attn_out: how much each entry of z writes along u. `[head × d_head]` */
-function outputAlong(weight: Float32Array, layout: LinearWeights['layout'], u: Float64Array): Float64Array {
-  const width = weight.length / u.length;
-  const result = new Float64Array(width);
-  if (layout === 'in_out') {
-    for (let i = 0; i < width; i += 1) result[i] = dotAt(weight, i * u.length, u, u.length);
-    return result;
-  }
-  for (let row = 0; row < u.length; row += 1) {
-    const factor = u[row];
-    for (let i = 0; i < width; i += 1) result[i] += weight[row * width + i] * factor;
-  }
-  return result;
-}
 
 interface LayerAttribution {
   readonly heads: number[];
@@ -51,9 +36,11 @@ class LayerReader {
     const { config } = this.context.model;
     const { out } = this.context.runner.weights.blocks[layer].attention;
     const { files } = this.context.runner;
-    const along = outputAlong(await files.tensor(out.weight, this.outputMatrix), out.layout, this.u);
+    const map = await LinearMap.read(files, out, this.outputMatrix);
+    // How much each entry of z writes along u, `[head × d_head]`.
+    const along = map.back(this.u);
     const heads = Array.from({ length: config.nHeads }, (_, head) => this.readHead(layer, head, along));
-    const outputBias = out.bias === null ? 0 : dotAt(await files.tensor(out.bias), 0, this.u, this.u.length);
+    const outputBias = map.bias === null ? 0 : dotAt(map.bias, 0, this.u, this.u.length);
     return { heads, mlp: dotAt(this.readout.mlpOut[layer], 0, this.u, this.u.length), outputBias };
   }
 

@@ -12,10 +12,15 @@ export class LinearMap {
     readonly bias: Float32Array | null,
   ) {}
 
-  static async read(files: WeightFiles, { weight, layout, bias }: LinearWeights): Promise<LinearMap> {
+  /** @param buffer memory for the matrix, where one is given that is large enough */
+  static async read(
+    files: WeightFiles,
+    { weight, layout, bias }: LinearWeights,
+    buffer?: Float32Array,
+  ): Promise<LinearMap> {
     const [rows, columns] = weight.shape;
     const [inputs, outputs] = layout === 'in_out' ? [rows, columns] : [columns, rows];
-    const values = await files.tensor(weight);
+    const values = await files.tensor(weight, buffer);
     return new LinearMap(values, layout, inputs, outputs, bias === null ? null : await files.tensor(bias));
   }
 
