@@ -20,7 +20,7 @@ export interface PatchSpec {
 }
 
 /** First position at which some item's two prompts have different tokens; the length where none has. */
-export function firstChange(items: readonly SweepItem[]): number {
+export function firstChange(items: readonly Pick<SweepItem, 'ids' | 'corruptedIds'>[]): number {
   const firsts = items.map(({ ids, corruptedIds }) => {
     const found = corruptedIds === null ? -1 : ids.findIndex((id, position) => id !== corruptedIds[position]);
     return found < 0 ? ids.length : found;

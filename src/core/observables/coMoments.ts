@@ -1,3 +1,5 @@
+import { dot } from './vectors.ts';
+
 /** As a cell of an experiment keeps it. */
 export interface CoMomentsJson {
   readonly count: number;
@@ -19,12 +21,6 @@ function meansOf(values: ArrayLike<number>, width: number, count: number): Float
 function deviations(values: ArrayLike<number>, means: Float64Array, count: number): readonly Float64Array[] {
   const width = means.length;
   return Array.from(means, (mean, c) => Float64Array.from({ length: count }, (_, i) => values[i * width + c] - mean));
-}
-
-function product(a: Float64Array, b: Float64Array): number {
-  let sum = 0;
-  for (let i = 0; i < a.length; i += 1) sum += a[i] * b[i];
-  return sum;
 }
 
 /**
@@ -85,9 +81,9 @@ export class CoMoments {
       count,
       rowMeans,
       columnMeans,
-      rowSquares: a.map((own) => product(own, own)),
-      columnSquares: b.map((own) => product(own, own)),
-      products: a.flatMap((own) => b.map((other) => product(own, other))),
+      rowSquares: a.map((own) => dot(own, own)),
+      columnSquares: b.map((own) => dot(own, own)),
+      products: a.flatMap((own) => b.map((other) => dot(own, other))),
     });
   }
 

@@ -1,3 +1,4 @@
+import { groupRows } from '../experiments/steps/taskRows.ts';
 import type { Tokenizer } from '../models/tokenizer.ts';
 import { type Corpus, type CorpusShare, documentsOf } from './corpus.ts';
 
@@ -58,13 +59,10 @@ export async function shareWindows(
 
 /** Windows of one length, in batches of about 2048 tokens. */
 export function windowBatches(windows: readonly CorpusWindow[]): readonly (readonly CorpusWindow[])[] {
-  const byLength = new Map<number, CorpusWindow[]>();
-  for (const window of windows) {
-    const { length } = window.ids;
-    byLength.set(length, [...(byLength.get(length) ?? []), window]);
-  }
-  return [...byLength].flatMap(([length, own]) => {
-    const size = Math.max(1, Math.floor(BATCH_TOKENS / length));
+  const byLength = groupRows([...windows.keys()], (i) => String(windows[i].ids.length));
+  return byLength.flatMap((rows) => {
+    const own = rows.map((i) => windows[i]);
+    const size = Math.max(1, Math.floor(BATCH_TOKENS / own[0].ids.length));
     return Array.from({ length: Math.ceil(own.length / size) }, (_, i) => own.slice(i * size, (i + 1) * size));
   });
 }

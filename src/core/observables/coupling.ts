@@ -1,13 +1,13 @@
 import { couplingsDiffer } from '../../shared/couplingPicture.ts';
 import { MechanistError } from '../../shared/errors.ts';
-import { dotAt } from '../analyses/analysisContext.ts';
 import type { CoMoments } from './coMoments.ts';
+import { dot as product } from './vectors.ts';
 
 type Vector = ArrayLike<number>;
 
 /** y₁ · y₂ in float64. @throws MechanistError `bad-input` for vectors of unlike length */
 export function dot(a: Vector, b: Vector): number {
-  if (a.length === b.length) return dotAt(a, 0, b, a.length);
+  if (a.length === b.length) return product(a, b);
   const message = `A vector of ${a.length} numbers and one of ${b.length} are not features of one model: compute both on the same one.`;
   throw new MechanistError('bad-input', message);
 }

@@ -1,4 +1,5 @@
 import type { PackedArray } from '../../shared/packedArray.ts';
+import { dotAt } from '../analyses/analysisContext.ts';
 import { hookName, parseHookPoint } from '../engine/hookPoints.ts';
 import type { ModelRunner } from '../engine/modelRunner.ts';
 
@@ -24,10 +25,7 @@ function multiply(x: Float32Array, features: readonly ScoredFeature[], columns: 
   for (let row = 0; row < rows; row += 1) {
     const start = row * width;
     for (let c = 0; c < columns.length; c += 1) {
-      const vector = vectors[c];
-      let sum = 0;
-      for (let i = 0; i < width; i += 1) sum += x[start + i] * vector[i];
-      into[row * features.length + columns[c]] = sum;
+      into[row * features.length + columns[c]] = dotAt(x, start, vectors[c], width);
     }
   }
 }

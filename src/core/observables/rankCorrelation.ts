@@ -1,7 +1,7 @@
 import { pearson } from '../experiments/steps/estimate.ts';
 
 /** Ranks from 1; equal values share the mean of theirs. */
-function ranks(values: readonly number[]): number[] {
+export function ranks(values: readonly number[]): number[] {
   const order = values.map((_, i) => i).sort((a, b) => values[a] - values[b]);
   const result = new Array<number>(values.length).fill(0);
   for (let first = 0; first < order.length; ) {

@@ -1,4 +1,5 @@
 import type { CellRun, GroupRuns } from '../analyses/gridPlan.ts';
+import { firstChange } from '../analyses/patch.ts';
 import { headPlan } from '../analyses/patchHeads.ts';
 import { BaseRun } from '../engine/sweeps/baseRun.ts';
 import { type ClimbContext, climb } from '../engine/sweeps/climb.ts';
@@ -13,11 +14,6 @@ export type PatchDirection = 'noising' | 'denoising';
 /** Positions of one batch of runs. */
 const POSITIONS = 1024;
 
-function firstChange({ clean, corrupted, position }: MapBatch): number {
-  const firsts = clean.map((ids, row) => ids.findIndex((id, i) => id !== corrupted[row][i]));
-  return Math.min(...firsts.map((first) => (first < 0 ? position + 1 : first)));
-}
-
 async function someRows(
   stack: SweepStack,
   batch: MapBatch,
@@ -28,10 +24,11 @@ async function someRows(
   const { runner, config } = stack;
   const { nLayers, nHeads, dModel } = config;
   const { position } = batch;
-  const plan = headPlan('z', null, firstChange(batch), config);
   const tokens = [batch.clean, batch.corrupted].map((rows) =>
     rows.map((ids) => Int32Array.from(ids.slice(0, position + 1))),
   );
+  const pairs = tokens[0].map((ids, row) => ({ ids, corruptedIds: tokens[1][row] }));
+  const plan = headPlan('z', null, firstChange(pairs), config);
   if (direction === 'denoising') tokens.reverse();
   const base = await BaseRun.run(runner, tokens[0], plan.kept.base, context);
   const source = await BaseRun.run(runner, tokens[1], plan.kept.source ?? plan.kept.base, context);
