@@ -3,7 +3,7 @@ import type { OpenModel } from '../models/openModel.ts';
 import { CoMoments, type CoMomentsJson } from './coMoments.ts';
 import type { Corpus, CorpusShare } from './corpus.ts';
 import type { FeatureMoments } from './coupling.ts';
-import { FeatureScorer, type ScoredFeature } from './featureScores.ts';
+import { FeatureScorer, featuresByHook, type ScoredFeature } from './featureScores.ts';
 import { type CorpusExtent, joinExtents, scoreShare } from './scoreShare.ts';
 import { joinSamples, randomOfShare, type SampledToken, TokenSample } from './tokenSample.ts';
 
@@ -68,14 +68,14 @@ export async function couplingShare(
 
 /** The shares together: what one stream over the whole corpus would have given. */
 export function joinCouplingShares(
-  runner: ModelRunner,
-  features: readonly ScoredFeature[],
+  runner: Pick<ModelRunner, 'config'>,
+  features: readonly Pick<ScoredFeature, 'hook'>[],
   shares: readonly CouplingShare[],
   points: number,
 ): CouplingCorpus {
   const { length } = features;
   const places = new Map<number, { readonly moments: CoMoments; readonly index: number }>();
-  for (const [hook, rows] of new FeatureScorer(runner, features).byHook) {
+  for (const [hook, rows] of featuresByHook(runner, features)) {
     const parts = shares.map(({ at }) => at[hook]);
     const moments = CoMoments.joined(rows.length, length, parts);
     rows.forEach((row, index) => {

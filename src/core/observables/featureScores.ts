@@ -17,6 +17,21 @@ export interface BatchScores {
   readonly at: ReadonlyMap<string, Float64Array>;
 }
 
+/** Features that are read at each hook, by its name. @throws MechanistError `bad-input` for a hook that the model has not */
+export function featuresByHook(
+  { config }: Pick<ModelRunner, 'config'>,
+  features: readonly Pick<ScoredFeature, 'hook'>[],
+): ReadonlyMap<string, readonly number[]> {
+  const hooks = new Map<string, number[]>();
+  for (const [index, { hook }] of features.entries()) {
+    const name = hookName(parseHookPoint(hook, config));
+    const known = hooks.get(name);
+    if (known === undefined) hooks.set(name, [index]);
+    else known.push(index);
+  }
+  return hooks;
+}
+
 /** `[rows, d]` times the vectors, written to their columns of `into` `[rows, features]`. */
 function multiply(x: Float32Array, features: readonly ScoredFeature[], columns: readonly number[], into: Float64Array) {
   const width = features[0].vector.length;
@@ -35,23 +50,22 @@ function multiply(x: Float32Array, features: readonly ScoredFeature[], columns: 
  * product a hook, in float64.
  */
 export class FeatureScorer {
-  /** Hook → features that are read there. */
-  private readonly hooks = new Map<string, number[]>();
+  /** Features that are read at each hook. */
+  readonly byHook: ReadonlyMap<string, readonly number[]>;
   private readonly toLayer: number;
 
   constructor(
     private readonly runner: ModelRunner,
     private readonly features: readonly ScoredFeature[],
   ) {
+    this.byHook = featuresByHook(runner, features);
     let last = 0;
-    features.forEach(({ hook }, index) => {
+    for (const hook of this.byHook.keys()) {
       const point = parseHookPoint(hook, runner.config);
-      const name = hookName(point);
       // What enters a layer is there before the layer is run.
       const entry = point.kind === 'block' && point.hook === 'hook_resid_pre';
       last = Math.max(last, point.kind === 'block' ? point.layer + (entry ? 0 : 1) : runner.config.nLayers);
-      this.hooks.set(name, [...(this.hooks.get(name) ?? []), index]);
-    });
+    }
     this.toLayer = last;
   }
 
@@ -68,15 +82,15 @@ export class FeatureScorer {
     tokens: readonly ArrayLike<number>[],
     { everywhere = false, signal }: { readonly everywhere?: boolean; readonly signal?: AbortSignal } = {},
   ): Promise<BatchScores> {
-    const { runner, features, toLayer } = this;
+    const { runner, features, toLayer, byHook } = this;
     const last = `blocks.${toLayer}.hook_resid_pre`;
-    const hooks = [...this.hooks.keys()].filter((hook) => hook !== last);
+    const hooks = [...byHook.keys()].filter((hook) => hook !== last);
     const { activations, residual } = await runner.run(tokens, { hooks, toLayer, signal });
     const size = tokens.length * tokens[0].length * features.length;
     const own = new Float64Array(size);
     const at = new Map<string, Float64Array>();
     const all = features.map((_, index) => index);
-    for (const [hook, columns] of this.hooks) {
+    for (const [hook, columns] of byHook) {
       const { data } = hook === last ? residual : (activations.get(hook) as PackedArray);
       if (!everywhere) {
         multiply(data, features, columns, own);
@@ -89,10 +103,5 @@ export class FeatureScorer {
         for (const column of columns) own[row + column] = here[row + column];
     }
     return { own, at };
-  }
-
-  /** Features that are read at each hook. */
-  get byHook(): ReadonlyMap<string, readonly number[]> {
-    return this.hooks;
   }
 }
