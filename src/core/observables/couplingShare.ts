@@ -1,4 +1,5 @@
-import type { ModelRunner, RunContext } from '../engine/modelRunner.ts';
+import type { ModelRunner } from '../engine/modelRunner.ts';
+import type { ClimbContext } from '../engine/sweeps/climb.ts';
 import type { OpenModel } from '../models/openModel.ts';
 import { CoMoments, type CoMomentsJson } from './coMoments.ts';
 import type { Corpus, CorpusShare } from './corpus.ts';
@@ -37,7 +38,7 @@ function columnsOf(values: Float64Array, width: number, columns: readonly number
  * @throws MechanistError `bad-input`, `cancelled`
  */
 export async function couplingShare(
-  context: RunContext & { readonly model: OpenModel; readonly runner: ModelRunner; readonly seed: number },
+  context: ClimbContext & { readonly model: OpenModel; readonly runner: ModelRunner; readonly seed: number },
   corpus: Corpus,
   share: CorpusShare,
   features: readonly ScoredFeature[],

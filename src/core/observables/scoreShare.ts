@@ -1,5 +1,5 @@
 import { throwIfCancelled } from '../../shared/errors.ts';
-import type { RunContext } from '../engine/modelRunner.ts';
+import type { ClimbContext } from '../engine/sweeps/climb.ts';
 import type { OpenModel } from '../models/openModel.ts';
 import type { Corpus, CorpusShare } from './corpus.ts';
 import { type CorpusWindow, shareWindows, windowBatches } from './corpusWindows.ts';
@@ -51,7 +51,7 @@ function readScores({ own, at }: BatchScores, windows: readonly CorpusWindow[], 
  * @throws MechanistError `bad-input` as `documentsOf`, `cancelled`
  */
 export async function scoreShare(
-  { model, signal, onProgress }: RunContext & { readonly model: Pick<OpenModel, 'tokenizer' | 'config'> },
+  { model, signal, onProgress, giveWay }: ClimbContext & { readonly model: Pick<OpenModel, 'tokenizer' | 'config'> },
   corpus: Corpus,
   share: CorpusShare,
   scorer: FeatureScorer,
@@ -62,6 +62,7 @@ export async function scoreShare(
   const batches = windowBatches(windows);
   for (const [done, batch] of batches.entries()) {
     throwIfCancelled(signal);
+    await giveWay?.();
     onProgress?.({ done, total: batches.length, label: `${corpus.name}, part ${share.index + 1}` });
     const tokens = batch.map(({ ids }) => ids);
     visit(readScores(await scorer.score(tokens, { everywhere, signal }), batch, scorer.count));

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AnalysisEngine } from '../../../src/core/analyses/analysisEngine.ts';
 import { type Corpus, corpusShares, openCorpus } from '../../../src/core/observables/corpus.ts';
-import { shareWindows } from '../../../src/core/observables/corpusWindows.ts';
+import { shareWindows, windowBatches } from '../../../src/core/observables/corpusWindows.ts';
 import { couplingEntries, dot } from '../../../src/core/observables/coupling.ts';
 import { couplingShare, joinCouplingShares } from '../../../src/core/observables/couplingShare.ts';
 import { mean, seededRandom } from '../../../src/shared/statistics.ts';
@@ -105,6 +105,20 @@ describe('features on a corpus', () => {
       expect(ids.length).toBeGreaterThan(at);
     }
     expect(corpusShares(corpus, 1e6)).toHaveLength(1);
+  });
+
+  it('let other questions to the engine go first before each batch of texts', async () => {
+    const { windows } = await shareWindows(model, corpus, share(0, 0, corpus.bytes));
+    const done: number[] = [];
+    let gave = 0;
+    const onProgress = ({ done: batches }: { readonly done: number }) => done.push(batches);
+    const giveWay = async () => {
+      expect(done).toHaveLength(gave);
+      gave += 1;
+    };
+    await couplingShare({ ...context(), onProgress, giveWay }, corpus, share(0, 0, corpus.bytes), features, 5);
+    expect(gave).toBe(windowBatches(windows).length);
+    expect(gave).toBeGreaterThan(1);
   });
 
   it('cost one forward pass of each text up to their last layer, however many they are', async () => {
