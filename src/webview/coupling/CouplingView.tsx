@@ -2,25 +2,16 @@ import type { VNode } from 'preact';
 import { useMemo } from 'preact/hooks';
 import type { CouplingPicture } from '../../shared/couplingPicture.ts';
 import { signed } from '../../shared/format.ts';
-import { beyondScale } from '../../shared/scale.ts';
 import { DivergingKey } from '../figures/DivergingKey.tsx';
 import { cornerPath } from '../figures/Mark.tsx';
 import { MatrixFigure } from '../figures/MatrixFigure.tsx';
-import type { MatrixModel } from '../figures/matrixModel.ts';
 import type { Theme } from '../figures/theme.ts';
-import { couplingMatrix, numbersFit } from './couplingMatrix.ts';
+import { couplingBeyond, couplingMatrix, couplingSize } from './couplingMatrix.ts';
 import { chosenPair, type Pair, pairId } from './couplingOrder.ts';
 import { type CouplingProps, couplingLayout } from './couplingProps.ts';
 import { flaggedText, measureFormulas, normalisesText } from './couplingText.ts';
 import { Measured } from './Measured.tsx';
 import { NormSection } from './NormSection.tsx';
-
-/** Numbers off the diagonal that lie beyond the scale. */
-const beyond = ({ rows, max }: MatrixModel) =>
-  beyondScale(
-    rows.flatMap(({ cells }) => cells.flatMap((cell) => (cell && !cell.bare ? [cell.value ?? 0] : []))),
-    max,
-  );
 
 function Flag({ theme }: { theme: Theme }): VNode {
   return (
@@ -43,11 +34,11 @@ function Matrix({ theme, picture, view, actions, width, pair }: CouplingProps & 
         theme={theme}
         model={model}
         marks={{ selected: pairId(pair) }}
-        numbers={view.numbers ?? numbersFit(model)}
+        numbers={view.numbers ?? couplingSize(picture, { grouping, width }).numbersFit}
         heading={
           <>
             <h2>{model.title}</h2>
-            <DivergingKey theme={theme} max={model.max} unit="" beyond={beyond(model)} />
+            <DivergingKey theme={theme} max={model.max} unit="" beyond={couplingBeyond(model)} />
             <h3>{measureFormulas[measure]}</h3>
           </>
         }

@@ -1,5 +1,5 @@
 import { type CouplingMeasure, type CouplingPicture, differsOnCorpus } from '../../shared/couplingPicture.ts';
-import { scaleMax } from '../../shared/scale.ts';
+import { type Beyond, beyondScale, scaleMax } from '../../shared/scale.ts';
 import { tiltedHeight, tiltedOverhang } from '../figures/MatrixHeads.tsx';
 import type { MatrixCell, MatrixModel } from '../figures/matrixModel.ts';
 import { numberWidth, spokenToken } from '../figures/text.ts';
@@ -27,8 +27,11 @@ function couplingMax({ values }: CouplingPicture, measure: CouplingMeasure): num
 
 const groupGap = 9;
 
-/** True where cells are wide enough for `+1.13`. */
-export const numbersFit = ({ columns }: MatrixModel): boolean => (columns[0]?.width ?? 0) >= 30;
+/** At which ends numbers off the diagonal lie beyond the scale. */
+export function couplingBeyond({ rows, max }: MatrixModel): Beyond {
+  const values = rows.flatMap(({ cells }) => cells.flatMap((cell) => (cell && !cell.bare ? [cell.value ?? 0] : [])));
+  return beyondScale(values, max);
+}
 
 function cellOf(picture: CouplingPicture, pair: Pair, measure: CouplingMeasure): MatrixCell {
   const { row, column } = pair;
@@ -48,8 +51,8 @@ function cellOf(picture: CouplingPicture, pair: Pair, measure: CouplingMeasure):
   };
 }
 
-/** The picture as a matrix of features by features, groups apart, names on both sides. */
-export function couplingMatrix(picture: CouplingPicture, { measure, grouping, width }: CouplingShown): MatrixModel {
+/** The room that the matrix, its names and its cells take, px. */
+export function couplingSize(picture: CouplingPicture, { grouping, width }: Omit<CouplingShown, 'measure'>) {
   const order = shownOrder(picture, grouping);
   const names = order.map((i) => namesIn(grouping, picture.features[i]));
   const longestOwn = Math.max(0, ...names.map(([, own]) => numberWidth(own, 11)));
@@ -61,6 +64,14 @@ export function couplingMatrix(picture: CouplingPicture, { measure, grouping, wi
   const head = Math.min(110, longestOwn);
   const room = width - labelWidth - tiltedOverhang(head) - groupGap * (groups - 1) - 8;
   const cell = Math.floor(Math.min(order.length > 8 ? 44 : 60, Math.max(24, room / Math.max(1, order.length))));
+  // Cells of 30 px hold `+1.13`.
+  return { order, names, narrow, groupWidth, labelWidth, head, cell, numbersFit: order.length > 0 && cell >= 30 };
+}
+
+/** The picture as a matrix of features by features, groups apart, names on both sides. */
+export function couplingMatrix(picture: CouplingPicture, shown: CouplingShown): MatrixModel {
+  const { measure } = shown;
+  const { order, names, narrow, groupWidth, labelWidth, head, cell } = couplingSize(picture, shown);
   const gapBefore = (i: number): boolean => i > 0 && names[i][0] !== names[i - 1][0];
   const firstOf = (i: number): boolean => i === 0 || gapBefore(i);
   const rowGap = (i: number): number => (narrow ? (firstOf(i) ? 20 : 0) : gapBefore(i) ? groupGap : 0);

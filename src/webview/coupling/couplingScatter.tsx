@@ -26,10 +26,10 @@ interface Frame {
   readonly y: Scale;
 }
 
-/** A line of a slope through the means, cut to the plot; null where it has no slope. */
-function lineThroughMeans({ corpus, pair, plot, x, y }: Frame, slope: number | null): string | null {
+/** A line of a slope through the means, cut to the plot; null where there is nothing finite to draw. */
+function lineThroughMeans({ corpus, pair, plot, x, y }: Frame, slope: number): string | null {
   const [mx, my] = [corpus.means[pair.row], corpus.means[pair.column]];
-  if (slope === null || ![slope, mx, my].every(Number.isFinite)) return null;
+  if (![slope, mx, my].every(Number.isFinite)) return null;
   const [low, high] = [y.ticks[0], y.ticks[y.ticks.length - 1]];
   const within = (value: number): number => {
     const at = my + slope * (value - mx);
@@ -43,7 +43,9 @@ function lineThroughMeans({ corpus, pair, plot, x, y }: Frame, slope: number | n
   return plot.right > plot.left ? `M${ends[0]}L${ends[1]}` : null;
 }
 
+/** A slope that is drawn, and what the key says of it. */
 interface KeyLine {
+  readonly slope: number;
   readonly text: string;
   readonly color: string;
   readonly dash?: string;
@@ -55,19 +57,19 @@ function keyLines({ theme, picture, pair }: Frame): KeyLine[] {
   const [slope, se, c] = [at('slope'), at('se'), at('C')];
   const spread = se === null ? '' : ` ± ${signedFixed(se, se < 0.01 ? 3 : 2).replace('+', '')} (s.e.)`;
   return [
-    ...(slope === null ? [] : [{ text: `fit, slope ${signedFixed(slope)}${spread}`, color: theme.palette.foreground }]),
+    ...(slope === null
+      ? []
+      : [{ slope, text: `fit, slope ${signedFixed(slope)}${spread}`, color: theme.palette.foreground }]),
     ...(c === null
       ? []
-      : [{ text: `predicted by C, ${signedFixed(c)}`, color: theme.palette.sequential, dash: '5 3' }]),
+      : [{ slope: c, text: `predicted by C, ${signedFixed(c)}`, color: theme.palette.sequential, dash: '5 3' }]),
   ];
 }
 
 /** The key stands where a rising or falling cloud leaves room. */
 function keyBox(frame: Frame, lines: readonly KeyLine[]): Box {
   const width = 32 + Math.max(0, ...lines.map(({ text }) => numberWidth(text, 11)));
-  const { values } = frame.picture;
-  const slope = values.slope[frame.pair.row]?.[frame.pair.column] ?? values.C[frame.pair.row]?.[frame.pair.column] ?? 1;
-  const x = slope < 0 ? frame.plot.right - width - 6 : frame.plot.left + 8;
+  const x = (lines[0]?.slope ?? 1) < 0 ? frame.plot.right - width - 6 : frame.plot.left + 8;
   return { x, y: frame.plot.top + 2, width, height: lines.length * 17 + 4 };
 }
 
@@ -137,15 +139,11 @@ function Names({ frame, points, avoid }: { frame: Frame; points: readonly Point[
 }
 
 function Lines({ frame, lines }: { frame: Frame; lines: readonly KeyLine[] }): VNode {
-  const { values } = frame.picture;
-  const { row, column } = frame.pair;
-  const slopes = [values.slope[row]?.[column] ?? null, values.C[row]?.[column] ?? null];
   return (
     <g fill="none" stroke-width={1.75}>
-      {slopes.map((slope, i) => {
+      {lines.map(({ slope, text, color, dash }) => {
         const d = lineThroughMeans(frame, slope);
-        const style = lines.find(({ dash }) => (dash !== undefined) === (i === 1));
-        return d && style ? <path key={i} d={d} stroke={style.color} stroke-dasharray={style.dash} /> : null;
+        return d && <path key={text} d={d} stroke={color} stroke-dasharray={dash} />;
       })}
     </g>
   );

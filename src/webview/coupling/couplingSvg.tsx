@@ -7,7 +7,7 @@ import { geometryOf } from '../figures/matrixModel.ts';
 import { StillText, wrapText } from '../figures/stillSvg.tsx';
 import type { Theme } from '../figures/theme.ts';
 import type { FiguresView } from '../results/figuresView.ts';
-import { couplingMatrix, numbersFit } from './couplingMatrix.ts';
+import { couplingBeyond, couplingMatrix, couplingSize } from './couplingMatrix.ts';
 import { chosenPair, featureName, type Pair, pairId } from './couplingOrder.ts';
 import { couplingLayout } from './couplingProps.ts';
 import { couplingScatter } from './couplingScatter.tsx';
@@ -70,12 +70,12 @@ function matrixPart({ theme, picture, view, width, pair }: PartProps): Still {
   ];
   const node = (
     <g>
-      <DivergingKey theme={theme} max={model.max} unit="" />
+      <DivergingKey theme={theme} max={model.max} unit="" beyond={couplingBeyond(model)} />
       <StillMatrix
         theme={theme}
         model={model}
         marks={{ selected: pairId(pair) }}
-        numbers={view.numbers ?? numbersFit(model)}
+        numbers={view.numbers ?? couplingSize(picture, { grouping, width }).numbersFit}
         x={0}
         y={20}
       />

@@ -16,7 +16,7 @@ const curveHeight = 44;
 interface Angle {
   readonly id: 'expected' | 'bound' | 'boundary' | 'prompt';
   readonly value: number;
-  readonly label: string;
+  readonly words: string;
   readonly line: number;
   readonly rho: number | null;
 }
@@ -24,14 +24,16 @@ interface Angle {
 /** Rounded to nothing it is said to be small. */
 const rhoText = (rho: number): string => (Math.abs(rho) < 0.001 ? '|ρ| < .001' : `ρ = ${share(rho)}`);
 
+/** `at this prompt 17.5°, ρ = .30` */
+const labelOf = ({ words, value, rho }: Angle): string =>
+  [`${words} ${degrees(value)}`, ...(rho === null ? [] : [rhoText(rho)])].join(', ');
+
 /** True for the observable's own, read out at first. */
 const isOwn = ({ id }: Angle): boolean => id === 'boundary' || id === 'prompt';
 
 function anglesOf({ expected, bound, boundary, prompt }: NormCard): Angle[] {
   const at = (id: Angle['id'], line: number, value: number | undefined, words: string, rho: number | null = null) =>
-    value === undefined || !Number.isFinite(value)
-      ? []
-      : [{ id, line, value, rho, label: `${words} ${degrees(value)}${rho === null ? '' : `, ${rhoText(rho)}`}` }];
+    value === undefined || !Number.isFinite(value) ? [] : [{ id, line, value, words, rho }];
   return [
     ...at('expected', 0, expected, 'expected'),
     ...at('bound', 1, bound ?? undefined, 'theorem bound'),
@@ -67,9 +69,10 @@ function Hill({ frame, density }: { frame: Frame; density: NormCard['density'] }
 }
 
 /** Where an angle's text stands: beside its line, at the right where there is room, on a line of its own. */
-function textPlace({ plot, x }: Frame, { value, label, line }: Angle) {
+function textPlace({ plot, x }: Frame, angle: Angle) {
+  const { value, line } = angle;
   const at = x.of(value);
-  const fits = at + 7 + numberWidth(label, 11) <= plot.right;
+  const fits = at + 7 + numberWidth(labelOf(angle), 11) <= plot.right;
   const y = plot.top + 11 + line * lineHeight;
   return fits ? { at, y, x: at + 7, anchor: 'start' as const } : { at, y, x: at - 7, anchor: 'end' as const };
 }
@@ -117,26 +120,25 @@ function AngleText({ frame, angle }: { frame: Frame; angle: Angle }): VNode {
       stroke-width={3}
       paint-order="stroke"
     >
-      {angle.label}
+      {labelOf(angle)}
     </text>
   );
 }
 
 function marksOf(angles: readonly Angle[], { plot, x }: Frame): ChartMark[] {
   const marks = angles.map((angle): ChartMark => {
-    const { id, value, label, line } = angle;
+    const { id, value, words, line, rho } = angle;
     const box = { x: x.of(value) - 5, y: plot.bottom - 5, width: 10, height: 10 };
-    const [name, note] = [label.split(/ [\d.]+°/)[0], label.includes('ρ') ? label.split(', ')[1] : ''];
     return {
       id,
       series: isOwn(angle) ? 0 : 1,
       x: x.of(value),
       y: plot.top + line * lineHeight,
       box,
-      name,
+      name: words,
       value,
       said: degrees(value),
-      note,
+      note: rho === null ? '' : rhoText(rho),
     };
   });
   return marks.sort((a, b) => a.series - b.series || a.x - b.x);

@@ -3,7 +3,7 @@ import type { FiguresDocument, Picture } from '../../shared/figures.ts';
 import type { FiguresPanelState } from '../../shared/figuresPanelProtocol.ts';
 import { CouplingModes } from '../coupling/CouplingModes.tsx';
 import { CouplingView } from '../coupling/CouplingView.tsx';
-import { couplingMatrix, numbersFit } from '../coupling/couplingMatrix.ts';
+import { couplingSize } from '../coupling/couplingMatrix.ts';
 import { type CouplingActions, couplingLayout } from '../coupling/couplingProps.ts';
 import { LinkButton } from '../figures/Button.tsx';
 import type { MenuItem } from '../figures/Menu.tsx';
@@ -131,7 +131,7 @@ function numbersOn({ document, view, width }: LoadedProps): boolean | null {
     if (picture.type === 'matrix') return [sizeMatrix(picture, layout.widthOf(picture)).cellWidth >= 36];
     if (picture.type !== 'coupling') return [];
     const { matrix } = couplingLayout(innerWidth(width));
-    return [numbersFit(couplingMatrix(picture, { ...view, width: matrix }))];
+    return [couplingSize(picture, { ...view, width: matrix }).numbersFit];
   };
   const all = document.pictures.flatMap(fits);
   return all.length === 0 ? null : (view.numbers ?? all.includes(true));

@@ -227,6 +227,14 @@ describe('file and exports', () => {
     expect(svg).not.toMatch(/NaN|undefined/);
   });
 
+  test('the key of the SVG says what the page says of values beyond the scale', async () => {
+    const options = { corpus: false, change: (value: number) => 1.25 * Math.sign(value) };
+    const message = await exportMessage('svg', { ...shown, document: makeCouplingResult(options) }, document);
+    for (const html of [draw(options), message.type === 'export' ? String(message.data) : '']) {
+      expect(html).toContain('Colour key: ≤ −1 to ≥ +1');
+    }
+  });
+
   test('the kept view is restored, whatever it is', () => {
     expect(restoreView({ measure: 'cos', grouping: 'node' })).toMatchObject({ measure: 'cos', grouping: 'node' });
     expect(restoreView({ measure: 'pie', grouping: 3 })).toMatchObject({ measure: 'C', grouping: 'observable' });
