@@ -20,6 +20,14 @@ export const linearisationPoints = ['prompt', 'boundary', 'mean'] as const;
 export type LinearisationPoint = (typeof linearisationPoints)[number];
 
 /**
+ * Whether a norm turns the gradient so far from the direction that what is linear there misleads: from |ρ| = .3 on, ρ the cosine of
+ * direction and input.
+ */
+export function turnsFar(rho: number): boolean {
+  return Math.abs(rho) >= 0.3;
+}
+
+/**
  * A node of a path. `position` is the 0-based token that it reads: the source of a head, the token of an MLP or embedding; null where
  * it is left to the prompt.
  */

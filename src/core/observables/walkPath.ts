@@ -1,5 +1,5 @@
 import { throwIfCancelled } from '../../shared/errors.ts';
-import type { LinearisationPoint, NormMode, PathNode } from '../../shared/features.ts';
+import { type LinearisationPoint, type NormMode, type PathNode, turnsFar } from '../../shared/features.ts';
 import { signed } from '../../shared/format.ts';
 import type { FinalNorm } from '../engine/finalNorm.ts';
 import { hookName } from '../engine/hookPoints.ts';
@@ -19,9 +19,6 @@ import { PathWeights } from './pathWeights.ts';
 import type { FeatureContext, PromptReader } from './promptReader.ts';
 import { segmentRoot } from './segment.ts';
 import { between, dot } from './vectors.ts';
-
-/** |ρ| from which a reader is warned. */
-const RHO_WARNING = 0.3;
 
 /** A norm that was passed, and how far its scale turns the direction at the linearisation point. */
 export interface PassedNorm extends NormAngle {
@@ -164,7 +161,7 @@ export class PathWalker {
     if (!vector.every(Number.isFinite)) {
       this.warnings.push(`The secant of ${norm} is not defined there: the direction is orthogonal to its input.`);
     }
-    if (Math.abs(rho) <= RHO_WARNING) return;
+    if (!turnsFar(rho)) return;
     const degrees = ((angle * 180) / Math.PI).toFixed(1);
     const words = `At ${norm} ρ is ${signed(rho)}: its scale turns the gradient by ${degrees}° from the direction`;
     const advice =

@@ -1,7 +1,5 @@
+import { turnsFar } from '../../shared/features.ts';
 import type { PropagationDetail } from '../../shared/traceDocument.ts';
-
-/** A norm turns a gradient by more than this cosine of direction and input: what is linear there is not so nearby. */
-const largestRho = 0.3;
 
 const normNames: Readonly<Record<PropagationDetail['norm'], string>> = {
   frozen: 'norm scales frozen',
@@ -49,5 +47,5 @@ export function propagationSentence(
 export function worstNorm({ norms, norm }: PropagationDetail): PropagationDetail['norms'][number] | null {
   if (norm === 'ignore') return null;
   const [worst] = [...norms].sort((a, b) => Math.abs(b.rho) - Math.abs(a.rho));
-  return worst !== undefined && Math.abs(worst.rho) > largestRho ? worst : null;
+  return worst !== undefined && turnsFar(worst.rho) ? worst : null;
 }

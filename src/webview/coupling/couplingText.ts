@@ -1,4 +1,5 @@
 import { type CouplingMeasure, type CouplingPicture, differsOnCorpus } from '../../shared/couplingPicture.ts';
+import { turnsFar } from '../../shared/features.ts';
 import { count, share, signed } from '../../shared/format.ts';
 import type { Choice } from '../figures/PanelHeader.tsx';
 import type { Pair } from './couplingOrder.ts';
@@ -68,9 +69,6 @@ export function corpusText({ name, tokens, sampling }: NonNullable<CouplingPictu
   return `corpus ${name}, ${count(tokens)} tokens, ${sampling}`;
 }
 
-/** ρ from which a linearisation at the prompt misleads. */
-const rhoLimit = 0.3;
-
 /** A norm that turns its observable too far where it was linearised. */
 export interface RhoWarning {
   readonly text: string;
@@ -82,7 +80,7 @@ export interface RhoWarning {
 export function rhoWarning(picture: CouplingPicture, observable: string): RhoWarning | null {
   const card = picture.norms.find((one) => one.observable === observable);
   const rho = Math.abs(card?.prompt?.rho ?? 0);
-  if (picture.point !== 'prompt' || !(Math.round(rho * 100) / 100 >= rhoLimit)) return null;
+  if (picture.point !== 'prompt' || !turnsFar(rho)) return null;
   const boundary = (card?.boundary ?? null) !== null;
   const advice = boundary
     ? 'linearise at the decision boundary.'

@@ -125,6 +125,7 @@ describe('what is shown of observable propagation', () => {
     ];
     expect(worstNorm(detail({ norms }))?.norm).toBe('ln_final');
     expect(worstNorm(detail({ norms: norms.slice(0, 1) }))).toBeNull();
+    expect(worstNorm(detail({ norms: [{ norm: 'ln_final', rho: -0.3, angle: 0.3 }] }))?.norm).toBe('ln_final');
     expect(worstNorm(detail({ norms, norm: 'ignore' }))).toBeNull();
   });
 
