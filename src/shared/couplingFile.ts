@@ -1,36 +1,31 @@
+import { every, isMaybeNumber, isPair, isReal, isText } from './resultChecks.ts';
 import { isObject } from './resultJson.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
-const isText = (value: unknown): value is string => typeof value === 'string';
-const isNumber = (value: unknown): boolean => typeof value === 'number';
 const isPoint = (value: unknown): boolean =>
-  value === null || (isObject(value) && isNumber(value.angle) && isNumber(value.rho));
-const every = (value: unknown, test: (entry: unknown) => boolean): value is readonly unknown[] =>
-  Array.isArray(value) && value.every(test);
+  value === null || (isObject(value) && isReal(value.angle) && isReal(value.rho));
 
 const isFeature = (value: unknown): boolean =>
-  isObject(value) &&
-  [value.observable, value.node, value.path, value.terms].every(isText) &&
-  typeof value.norm === 'number';
+  isObject(value) && [value.observable, value.node, value.path, value.terms].every(isText) && isReal(value.norm);
 
 const isCard = (value: unknown): boolean =>
   isObject(value) &&
   isText(value.observable) &&
   (value.kind === 'LayerNorm' || value.kind === 'RMSNorm') &&
-  [value.d, value.expected].every(isNumber) &&
-  (value.bound === null || isNumber(value.bound)) &&
-  every(value.density, (point) => Array.isArray(point) && point.length === 2 && point.every(isNumber)) &&
+  [value.d, value.expected].every(isReal) &&
+  isMaybeNumber(value.bound) &&
+  every(value.density, isPair) &&
   isPoint(value.prompt) &&
   isPoint(value.boundary);
 
 function isCorpus(value: unknown, features: number): boolean {
-  if (!isObject(value) || !isText(value.name) || !isNumber(value.tokens) || !isText(value.sampling)) return false;
+  if (!isObject(value) || !isText(value.name) || !isReal(value.tokens) || !isText(value.sampling)) return false;
   const { sample, means } = value;
-  if (!every(means, isNumber) || means.length !== features) return false;
+  if (!every(means, isReal) || means.length !== features) return false;
   if (!isObject(sample) || !every(sample.tokens, isText) || !every(sample.contexts, isText)) return false;
   const { length } = sample.tokens;
-  const scores = (row: unknown): boolean => Array.isArray(row) && row.length === features && row.every(isNumber);
+  const scores = (row: unknown): boolean => every(row, isReal) && row.length === features;
   return sample.contexts.length === length && every(sample.values, scores) && sample.values.length === length;
 }
 
@@ -39,10 +34,7 @@ export function couplingFault({ features, values, corpus, norms, point }: Fields
   if (!every(features, isFeature)) return 'has no features with observable, node, path, norm and terms';
   const n = features.length;
   const square = (matrix: unknown): boolean =>
-    every(
-      matrix,
-      (row) => Array.isArray(row) && row.length === n && row.every((entry) => entry === null || isNumber(entry)),
-    ) && matrix.length === n;
+    every(matrix, (row) => every(row, isMaybeNumber) && row.length === n) && matrix.length === n;
   const broken = ['C', 'cos', 'CS', 'slope', 'se', 'r2'].find((name) => !isObject(values) || !square(values[name]));
   if (broken !== undefined) return `has not ${n} × ${n} values of ${broken}`;
   if (corpus !== null && !isCorpus(corpus, n)) return `has a corpus whose sample has not ${n} scores for each token`;

@@ -3,6 +3,7 @@ import { couplingFault } from './couplingFile.ts';
 import type { FiguresDocument, Picture } from './figures.ts';
 import type { GridDocument } from './gridDocument.ts';
 import { gridFromValue } from './gridFile.ts';
+import { every, isMaybeNumber, isPair, isReal, isText, isTexts } from './resultChecks.ts';
 import { isNumber, isObject, parseResult, refuseResult, toNumber } from './resultJson.ts';
 
 /** Whatever a file `*.mechanist.json` may hold. */
@@ -28,24 +29,22 @@ function reviveNumbers(value: unknown, here = false): unknown {
   );
 }
 
-const isText = (value: unknown): value is string => typeof value === 'string';
-const isTexts = (value: unknown): value is readonly string[] => Array.isArray(value) && value.every(isText);
-const isMaybeNumber = (value: unknown): boolean => value === null || typeof value === 'number';
-const isEstimate = (value: unknown): boolean =>
-  isObject(value) && typeof value.mean === 'number' && typeof value.n === 'number';
-const every = (value: unknown, test: (entry: unknown) => boolean): boolean => Array.isArray(value) && value.every(test);
+const isEstimate = (value: unknown): boolean => isObject(value) && isReal(value.mean) && isReal(value.n);
+/** Where one can go down from a map of heads. */
+const isDescent = (value: unknown): boolean =>
+  value === undefined || (isObject(value) && (value.under === null || isText(value.under)) && isTexts(value.tokens));
 const axisOf = (value: unknown): readonly string[] | null =>
   isObject(value) && isText(value.name) && isTexts(value.labels) ? value.labels : null;
 
 /** What each type of picture needs to be drawn; null when it is there, else what is wrong. */
 const faults: Readonly<Record<Picture['type'], (picture: Fields) => string | null>> = {
   coupling: couplingFault,
-  matrix: ({ rows, columns, values, unit }) => {
+  matrix: ({ rows, columns, values, unit, descend }) => {
     const [down, across] = [axisOf(rows), axisOf(columns)];
     if (down === null || across === null || !isText(unit)) return 'has no rows, columns or unit';
-    const fits = (row: unknown): boolean =>
-      Array.isArray(row) && row.length === across.length && row.every(isMaybeNumber);
-    return Array.isArray(values) && values.length === down.length && values.every(fits)
+    if (!isDescent(descend)) return 'can be gone down from, but has no tokens or no path so far';
+    const fits = (row: unknown): boolean => every(row, isMaybeNumber) && row.length === across.length;
+    return every(values, fits) && values.length === down.length
       ? null
       : `has not ${down.length} × ${across.length} values, as its axes have`;
   },
@@ -61,15 +60,14 @@ const faults: Readonly<Record<Picture['type'], (picture: Fields) => string | nul
       isObject(value) &&
       isText(value.name) &&
       every(value.points, (point) => point === null || isEstimate(point)) &&
-      (value.points as readonly unknown[]).length <= steps;
+      value.points.length <= steps;
     const band = (value: unknown): boolean =>
       isObject(value) && every(value.low, isMaybeNumber) && every(value.high, isMaybeNumber);
     return every(series, line) && every(bands, band) ? null : `has not one point for each of ${steps} steps`;
   },
   scatter: ({ x, y, groups, points, correlations }) => {
     const axis = (value: unknown): boolean => isObject(value) && isText(value.name) && isText(value.unit);
-    const point = (value: unknown): boolean =>
-      isObject(value) && [value.x, value.y, value.group].every((entry) => typeof entry === 'number');
+    const point = (value: unknown): boolean => isObject(value) && [value.x, value.y, value.group].every(isReal);
     return axis(x) && axis(y) && isTexts(groups) && every(points, point) && every(correlations, isMaybeNumber)
       ? null
       : 'has no points with x, y and group';
@@ -81,26 +79,27 @@ const faults: Readonly<Record<Picture['type'], (picture: Fields) => string | nul
   table: ({ columns, rows }) => {
     const named = (value: unknown): boolean => isObject(value) && isText(value.name);
     if (!every(columns, named)) return 'has no columns';
-    const width = (columns as readonly unknown[]).length;
-    return every(rows, (row) => Array.isArray(row) && row.length === width)
+    const { length } = columns;
+    return every(rows, (row) => Array.isArray(row) && row.length === length)
       ? null
-      : `has not ${width} cells in each row`;
+      : `has not ${length} cells in each row`;
   },
   tree: ({ lines, unit, n }) => {
     const line = (value: unknown): boolean =>
       isObject(value) &&
       isText(value.id) &&
       isText(value.label) &&
-      typeof value.depth === 'number' &&
-      typeof value.value === 'number';
-    return isText(unit) && typeof n === 'number' && every(lines, line) ? null : 'has no lines with labels and values';
+      isReal(value.depth) &&
+      isReal(value.value) &&
+      (value.interval === null || isPair(value.interval));
+    return isText(unit) && isReal(n) && every(lines, line) ? null : 'has no lines with labels, values and intervals';
   },
   graph: ({ nLayers, nodes, edges, unit }) => {
     const effect = (value: Fields): boolean => value.effect === undefined || isMaybeNumber(value.effect);
     const node = (value: unknown): boolean => isObject(value) && isText(value.node) && effect(value);
     const edge = (value: unknown): boolean =>
       isObject(value) && [value.from, value.to, value.channel].every(isText) && effect(value);
-    return typeof nLayers === 'number' && isText(unit) && every(nodes, node) && every(edges, edge)
+    return isReal(nLayers) && isText(unit) && every(nodes, node) && every(edges, edge)
       ? null
       : 'has no nodes, or no edges from node to node';
   },

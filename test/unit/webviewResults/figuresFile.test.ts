@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import type { FiguresDocument, MatrixPicture } from '../../../src/shared/figures.ts';
+import type { FiguresDocument, MatrixPicture, Picture } from '../../../src/shared/figures.ts';
 import { resultFromJson } from '../../../src/shared/figuresFile.ts';
 import { resultToJson } from '../../../src/shared/resultJson.ts';
 import { makeEvaluation, makeFigures } from '../../support/figuresFixture.ts';
 import { makeGrid } from '../../support/gridFixture.ts';
+import { makeTree } from '../../support/treeFixture.ts';
 
 const changed = (change: (document: Record<string, unknown>) => void, of: object = makeFigures()): string => {
   const plain = JSON.parse(resultToJson(of)) as Record<string, unknown>;
@@ -36,6 +37,8 @@ describe('a result of any kind', () => {
 describe('what is refused, and how', () => {
   const picture = (change: (picture: Record<string, unknown>) => void, at = 0) =>
     changed((document) => change((document.pictures as Record<string, unknown>[])[at] ?? {}));
+  const of = (one: Picture, change: (picture: Record<string, unknown>) => void) =>
+    changed((d) => change((d.pictures as Record<string, unknown>[])[0]), { ...makeFigures(), pictures: [one] });
   test.each<readonly [string, string, RegExp]>([
     [
       'a newer schema',
@@ -78,6 +81,20 @@ describe('what is refused, and how', () => {
         (p.series as { points: unknown[] }[])[0].points.push(null);
       }, 4),
       /add-back has not one point for each of 9 steps/,
+    ],
+    [
+      'a tree whose intervals are numbers',
+      of(makeTree(), (p) => {
+        (p.lines as { interval: unknown }[])[3].interval = 0.4;
+      }),
+      /picture tree has no lines with labels, values and intervals/,
+    ],
+    [
+      'a map to go down without tokens',
+      of({ ...(makeFigures().pictures[0] as MatrixPicture), descend: { under: null, tokens: [] } }, (p) => {
+        p.descend = { under: 'L1.H2' };
+      }),
+      /letter 3 can be gone down from, but has no tokens/,
     ],
     [
       'two pictures of one id',
