@@ -2,11 +2,8 @@ import { buildHeadPullBackGraph } from './headPullBackGraph.ts';
 import type { ModelRunner } from './modelRunner.ts';
 import { floats, floatTensor, type SessionKind } from './sessionPool.ts';
 
-/**
- * `norms`: lengths of the directions that a head reads along, `[head, n]`. `vectors`: the directions, `[head, n, d_model]`. `gained`
- * and `gainedNorms`: times the gain of the layer's norm.
- */
-export type HeadPullBackOutput = 'vectors' | 'gained' | 'norms' | 'gainedNorms';
+/** `norms`: lengths of the directions that a head reads along, `[head, n]`. `gainedNorms`: times the gain of the layer's norm. */
+export type HeadPullBackOutput = 'norms' | 'gainedNorms';
 
 /**
  * Directions taken back through all heads of a layer at once. Reads W_V and W_O from the file's pages; 4 n d_model n_heads d_head

@@ -30,9 +30,9 @@ function valueMaps(graph: GraphBuilder, config: ModelConfig, { attention: { qkv 
 }
 
 /**
- * Directions at what a layer's heads write, taken back to what they read: `directions` `[n, d_model]` → `vectors` W_V W_O d at the
- * normed input and `gained`, the same times the gain of the layer's norm, each `[head, n, d_model]`; `norms` and `gainedNorms`, their
- * lengths `[head, n]`. All heads in two products.
+ * Directions at what a layer's heads write, taken back to what they read: `directions` `[n, d_model]` → `norms`, the lengths of
+ * W_V W_O d at the normed input, and `gainedNorms`, those of the same times the gain of the layer's norm; each `[head, n]`. All heads in
+ * two products.
  */
 export function buildHeadPullBackGraph(config: ModelConfig, weights: BlockWeights, layer: number): GraphBytes {
   const { nHeads, nKeyValueHeads, dHead, dModel } = config;
@@ -52,12 +52,10 @@ export function buildHeadPullBackGraph(config: ModelConfig, weights: BlockWeight
   const gained = graph.op('Mul', [vectors, graph.weight(weights.norm1.gain)]);
   const last = graph.integers([-1]);
   for (const [name, tensor] of [
-    ['vectors', vectors],
-    ['gained', gained],
+    ['norms', vectors],
+    ['gainedNorms', gained],
   ] as const) {
-    graph.output(tensor, name, 'float32', [nHeads, 'n', dModel]);
-    const length = graph.op('ReduceL2', [tensor, last], { keepdims: 0 });
-    graph.output(length, name === 'vectors' ? 'norms' : 'gainedNorms', 'float32', [nHeads, 'n']);
+    graph.output(graph.op('ReduceL2', [tensor, last], { keepdims: 0 }), name, 'float32', [nHeads, 'n']);
   }
   return graph.finish();
 }

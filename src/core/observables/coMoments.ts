@@ -54,10 +54,6 @@ export class CoMoments {
     return this.rowMeans[row];
   }
 
-  meanOfColumn(column: number): number {
-    return this.columnMeans[column];
-  }
-
   /** Σ (x − mean x)² */
   squaresOfRow(row: number): number {
     return this.rowSquares[row];

@@ -7,8 +7,6 @@ export class LinearMap {
   private constructor(
     private readonly weight: Float32Array,
     private readonly layout: LinearWeights['layout'],
-    readonly inputs: number,
-    readonly outputs: number,
     readonly bias: Float32Array | null,
   ) {}
 
@@ -18,10 +16,8 @@ export class LinearMap {
     { weight, layout, bias }: LinearWeights,
     buffer?: Float32Array,
   ): Promise<LinearMap> {
-    const [rows, columns] = weight.shape;
-    const [inputs, outputs] = layout === 'in_out' ? [rows, columns] : [columns, rows];
     const values = await files.tensor(weight, buffer);
-    return new LinearMap(values, layout, inputs, outputs, bias === null ? null : await files.tensor(bias));
+    return new LinearMap(values, layout, bias === null ? null : await files.tensor(bias));
   }
 
   /** x W + b `[outputs]` */

@@ -14,12 +14,11 @@ export interface NormShape {
  * x is. LayerNorm: P(θ > t) = cos^(d−2) t. RMSNorm: θ is the latitude of a random point above a hyperplane, with density ∝ cos^(d−2) t.
  *
  * What a model changes: the gain comes first, so all this is about w = γ ⊙ n, and holds for random n only as far as the gains are
- * alike (the turn by the gain itself is `gainAngle`). eps > 0 takes less of the part along x away, so angles get smaller.
+ * alike. eps > 0 takes less of the part along x away, so angles get smaller.
  */
 export interface RandomAngle {
   /** E[θ], radians; exact. */
   readonly expected: number;
-  readonly expectedCosine: number;
   /** The theorem's bound of E[θ], radians; null for widths below 8 (LayerNorm) or 7 (RMSNorm), where its proof does not hold. */
   readonly bound: number | null;
   /** Density of θ at `angle` radians. */
@@ -62,13 +61,12 @@ function solve(f: (t: number) => number, value: number): number {
 }
 
 /**
- * LayerNorm: E[θ] = (√π/2) Γ((d−1)/2) / Γ(d/2) and E[cos θ] = (d−2)/(d−1), sharper than the theorem's 2 arccos √(1 − 1/(d−1))
+ * LayerNorm: E[θ] = (√π/2) Γ((d−1)/2) / Γ(d/2), sharper than the theorem's 2 arccos √(1 − 1/(d−1))
  * (Dunefsky and Cohan 2024, Theorem 1). For PQ takes a plane away, so that cos²θ ~ Beta((d−2)/2, 1).
  */
 function layerNormAngle(d: number): RandomAngle {
   return {
     expected: cosineIntegral(d - 2),
-    expectedCosine: (d - 2) / (d - 1),
     bound: d < 8 ? null : 2 * Math.asin(1 / Math.sqrt(d - 1)),
     density: (t) => (d - 2) * Math.cos(t) ** (d - 3) * Math.sin(t),
     quantile: (q) => Math.acos((1 - q) ** (1 / (d - 2))),
@@ -84,8 +82,6 @@ function rmsNormAngle(d: number): RandomAngle {
   const density = (t: number) => Math.cos(t) ** (d - 2) / all;
   return {
     expected: angleIntegral(d - 2) / all,
-    // ∫ cos^(d−1) / ∫ cos^(d−2)
-    expectedCosine: cosineIntegral(d - 1) / all,
     bound: d < 7 ? null : Math.asin(1 / Math.sqrt(d)),
     density,
     quantile: (q) => solve((t) => integral(density, t), q),
@@ -109,8 +105,6 @@ export interface OwnAngle {
   readonly rho: number;
   /** Between w and the gradient, radians; what the theorem is about. */
   readonly angle: number;
-  /** Between n and w: what the gain turns, radians. */
-  readonly gainAngle: number;
 }
 
 /** Radians between two vectors, from their products. */
@@ -134,11 +128,9 @@ export function ownAngle(
   const w = Float64Array.from(direction, (value, i) => value * gain[i]);
   const mean = (v: ArrayLike<number>) => (centred ? Array.from(v).reduce((sum, value) => sum + value, 0) / d : 0);
   const [meanW, meanX] = [mean(w), mean(x)];
-  let [nn, nw, ww, pp, px, xx] = [0, 0, 0, 0, 0, 0];
+  let [ww, pp, px, xx] = [0, 0, 0, 0];
   for (let i = 0; i < d; i += 1) {
     const [own, at] = [w[i] - meanW, x[i] - meanX];
-    nn += direction[i] ** 2;
-    nw += direction[i] * w[i];
     ww += w[i] ** 2;
     pp += own ** 2;
     px += own * at;
@@ -149,5 +141,5 @@ export function ownAngle(
   // w · g = |Pw|² (1 − κρ²), since g lies in the image of P; |g|² = |Pw|² (1 − 2κρ² + κ²ρ²).
   const along = pp * (1 - kappa * rho ** 2);
   const square = pp * (1 - kappa * (2 - kappa) * rho ** 2);
-  return { rho, angle: angleFrom(along, ww, square), gainAngle: angleFrom(nw, nn, ww) };
+  return { rho, angle: angleFrom(along, ww, square) };
 }

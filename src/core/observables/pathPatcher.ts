@@ -143,9 +143,4 @@ export class PathPatcher {
     const count = changes.length / this.stack.sweep.config.dModel;
     return Float64Array.from({ length: count }, (_, i) => this.drop.of(this.row(carried, i)));
   }
-
-  /** Contribution of one path. */
-  async contribution(path: readonly PlacedNode[], context: RunContext): Promise<number> {
-    return (await this.contributions(path.slice(0, -1), path.slice(-1), context))[0];
-  }
 }

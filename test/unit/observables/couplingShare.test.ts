@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AnalysisEngine } from '../../../src/core/analyses/analysisEngine.ts';
 import { type Corpus, corpusShares, openCorpus } from '../../../src/core/observables/corpus.ts';
 import { shareWindows, windowBatches } from '../../../src/core/observables/corpusWindows.ts';
-import { couplingEntries, dot } from '../../../src/core/observables/coupling.ts';
+import { dot, fittedLine } from '../../../src/core/observables/coupling.ts';
 import { couplingShare, joinCouplingShares } from '../../../src/core/observables/couplingShare.ts';
 import { mean, seededRandom } from '../../../src/shared/statistics.ts';
 import { randomModel, SHAPES } from '../../support/randomModel.ts';
@@ -56,9 +56,8 @@ describe('features on a corpus', () => {
   it('have the covariance at the hook of the row, and the slope with each at its own', async () => {
     const part = await couplingShare(context(), corpus, share(0, 0, corpus.bytes), features, 20);
     const { moments, tokens, documents, cut } = joinCouplingShares(engine.runner, features, [part], 20);
-    const entries = couplingEntries(features, moments);
     const read = await Promise.all(features.map(({ hook }) => activations(hook)));
-    expect({ documents, cut, n: tokens - entries[0][0].n > 0 }).toEqual({ documents: 40, cut: false, n: true });
+    expect({ documents, cut, n: tokens - moments.own.count > 0 }).toEqual({ documents: 40, cut: false, n: true });
     const centred = (values: readonly number[]) => {
       const centre = mean(values);
       return values.map((value) => value - centre);
@@ -67,18 +66,18 @@ describe('features on a corpus', () => {
       dot(centred(x), centred(y)) / dot(centred(x), centred(x));
     features.forEach((first, row) => {
       features.forEach((second, column) => {
-        const entry = entries[row][column];
-        expect(entry.n).toBe(read[row].length);
+        const line = fittedLine(moments.own, row, column);
+        expect(line?.n).toBe(read[row].length);
         const own = read[row].map((x) => dot(x, first.vector));
         const other = read[column].map((x) => dot(x, second.vector));
         const here = read[row].map((x) => dot(x, second.vector));
-        expect(entry.slope).toBeCloseTo(slope(own, other), 6);
-        expect(entry.covariance).toBeCloseTo(slope(own, here), 6);
-        expect(entry.rSquared).toBeCloseTo(slope(own, other) * slope(other, own), 6);
+        expect(line?.slope).toBeCloseTo(slope(own, other), 6);
+        expect(moments.covariance(row, column)).toBeCloseTo(slope(own, here), 6);
+        expect(line?.rSquared).toBeCloseTo(slope(own, other) * slope(other, own), 6);
       });
     });
     // Where both are read at one hook, the two are the same number.
-    expect(entries[0][2].covariance).toBeCloseTo(entries[0][2].slope ?? 0, 12);
+    expect(moments.covariance(0, 2)).toBeCloseTo(fittedLine(moments.own, 0, 2)?.slope ?? 0, 12);
   });
 
   it('are the same read whole and in shares, through JSON; the sample is part of the corpus', async () => {
@@ -92,10 +91,13 @@ describe('features on a corpus', () => {
     const one = joinCouplingShares(engine.runner, features, [whole], 20);
     const joined = joinCouplingShares(engine.runner, features, parts, 20);
     expect(joined.tokens).toBe(one.tokens);
-    const [a, b] = [one, joined].map(({ moments }) => couplingEntries(features, moments).flat());
-    a.forEach((entry, i) => {
-      expect(b[i].covariance).toBeCloseTo(entry.covariance ?? 0, 9);
-      expect(b[i].slopeError).toBeCloseTo(entry.slopeError ?? 0, 9);
+    features.forEach((_, row) => {
+      features.forEach((__, column) => {
+        const [a, b] = [one, joined].map(({ moments }) => moments.covariance(row, column));
+        expect(b).toBeCloseTo(a ?? 0, 9);
+        const [c, d] = [one, joined].map(({ moments }) => fittedLine(moments.own, row, column)?.slopeError);
+        expect(d).toBeCloseTo(c ?? 0, 9);
+      });
     });
     expect(joined.sample).toHaveLength(20);
     const first = await activations(features[0].hook);

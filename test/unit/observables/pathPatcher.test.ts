@@ -144,7 +144,7 @@ describe.each(['gpt2', 'gptNeo', 'gptNeoX', 'llama', 'mistral'])('patched paths 
             );
             const attention = cleanRun.activations.get(`blocks.${layer}.attn.hook_pattern.${head}`)?.[LAST][place];
             const wanted = (attention ?? Number.NaN) * dot(y, plus(rows[0], rows[1], -1));
-            const found = await own.contribution([{ kind: 'head', layer, head, place }], {});
+            const [found] = await own.contributions([], [{ kind: 'head', layer, head, place }], {});
             expect(Math.abs(found - wanted)).toBeLessThan(1e-4);
             return found;
           }),

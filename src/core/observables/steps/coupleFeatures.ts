@@ -51,7 +51,7 @@ function featuresOf(context: StepContext, params: CoupleParams): Promise<Feature
 async function weightsCell(context: StepContext, params: CoupleParams): Promise<CoupledWeights> {
   const passes = countedPasses(context);
   const features = await featuresOf(context, params);
-  const entries = couplingEntries(features, null);
+  const entries = couplingEntries(features);
   const prompt = featurePromptOf(context, params);
   const { norm, point } = { norm: 'scaled' as const, point: 'prompt' as const, ...params };
   const specs = specsOf(params);
