@@ -44,4 +44,6 @@ export interface FeatureSpec {
   readonly path: string;
   readonly norm?: NormMode;
   readonly point?: LinearisationPoint;
+  /** The vector is taken from this file of the step `feature`, as its step names it; absent: it is made. */
+  readonly file?: string;
 }

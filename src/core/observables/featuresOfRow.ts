@@ -2,6 +2,7 @@ import { MechanistError } from '../../shared/errors.ts';
 import type { FeatureSpec } from '../../shared/features.ts';
 import type { StepContext } from '../experiments/stepKind.ts';
 import { answerPosition, corruptionOf, rowOf } from './dataRows.ts';
+import { isStored, storedFeature } from './featureFile.ts';
 import { type FeaturePrompt, type FeatureVector, featureVector } from './featureVector.ts';
 import { sharingWeights } from './promptReader.ts';
 
@@ -29,7 +30,8 @@ export function featurePromptOf({ task }: Pick<StepContext, 'task'>, { row, corr
 
 /**
  * The features that a step asks for, made at one row of its data. Observables are found by their names in the experiment. One or two
- * forward passes in all, what the cache knows apart.
+ * forward passes in all, what the cache knows apart; none for those of a file. Across prompts the paper's norm mode is meant where none
+ * is named.
  * @throws MechanistError `bad-input` as `featurePromptOf` and `featureVector`
  */
 export async function featuresOfRow(
@@ -40,9 +42,15 @@ export async function featuresOfRow(
   const prompt = featurePromptOf(context, row);
   const own = sharingWeights(context);
   const features: FeatureVector[] = [];
-  for (const { observable, ...rest } of specs) {
+  for (const spec of specs) {
     await context.giveWay?.();
-    features.push(await featureVector(own, { ...rest, observable: context.observable(observable) }, prompt));
+    if (isStored(spec)) features.push(await storedFeature(context, spec, prompt));
+    else {
+      const { observable, path, norm = 'scaled', point } = spec;
+      features.push(
+        await featureVector(own, { path, norm, point, observable: context.observable(observable) }, prompt),
+      );
+    }
   }
   return features;
 }

@@ -9,7 +9,7 @@ import { type DebiasMode, debiasLayer, debiasModes } from '../debiasLayer.ts';
 import { partnerCorruption } from '../pairSides.ts';
 import { KeptStreams, StreamEditor } from '../streamEdit.ts';
 import { assembleDebias, type DebiasCell } from './debiasFigures.ts';
-import { featureSchemas } from './featureParams.ts';
+import { featureSchemas, filesOfFeatures } from './featureParams.ts';
 import { type PairedFeature, type PairedFeatureParams, pairedFeature } from './pairedFeature.ts';
 
 export interface DebiasParams extends PairedFeatureParams {
@@ -137,7 +137,7 @@ export const debias: StepKind<DebiasParams> = {
     required: ['feature', 'protected'],
     additionalProperties: false,
   },
-  files: ({ control }) => (control === undefined ? [] : [control]),
+  files: ({ control, feature }) => [...(control === undefined ? [] : [control]), ...filesOfFeatures([feature])],
   cells: (context, params) => {
     checkParams(context, params);
     const { nLayers } = context.model.config;

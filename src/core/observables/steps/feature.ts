@@ -18,7 +18,7 @@ import { requirePath } from '../../tasks/resolvePath.ts';
 import { type FeatureRow, featurePromptOf, featuresOfRow } from '../featuresOfRow.ts';
 import type { FeatureVector } from '../featureVector.ts';
 import { length } from '../vectors.ts';
-import { acrossPrompts, featureKeys, featureSchemas } from './featureParams.ts';
+import { featureKeys, featureSchemas } from './featureParams.ts';
 
 type ObservableRef = FeatureSpec['observable'];
 
@@ -51,7 +51,7 @@ function specsOf({ model, task }: StepContext, params: FeatureParams): readonly 
   const keys = featureKeys(asked);
   return asked.map((own, i) => {
     requirePath(own.path, { sizes: model.config, roles: task.roles });
-    return { key: keys[i], spec: acrossPrompts({ ...defaults, ...own }) };
+    return { key: keys[i], spec: { ...defaults, ...own } };
   });
 }
 

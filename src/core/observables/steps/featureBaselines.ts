@@ -17,7 +17,7 @@ import { StreamEditor } from '../streamEdit.ts';
 import { randomOfShare } from '../tokenSample.ts';
 import { dot } from '../vectors.ts';
 import { assembleBaselines, type BaselineCell, type ProbeQuality } from './baselineFigures.ts';
-import { featureSchemas } from './featureParams.ts';
+import { featureSchemas, filesOfFeatures } from './featureParams.ts';
 import { type PairedFeatureParams, pairedFeature } from './pairedFeature.ts';
 
 interface FeatureBaselinesParams extends PairedFeatureParams {
@@ -207,6 +207,7 @@ export const featureBaselines: StepKind<FeatureBaselinesParams> = {
     required: ['feature'],
     additionalProperties: false,
   },
+  files: ({ feature }) => filesOfFeatures([feature]),
   cells: (context, params) => {
     checkParams(context, params);
     return Array.from({ length: params.seeds ?? SEEDS }, (_, i) => ({ id: `${SEED}${i}`, passes: 2 }));

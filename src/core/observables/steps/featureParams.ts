@@ -13,48 +13,42 @@ const feature = {
     },
     norm: {
       enum: normModes,
-      default: 'scaled',
-      description: 'How norms are gone through: ignore, scaled (as the paper), frozen, jacobian or secant.',
+      description: 'How norms are gone through: ignore, scaled (as the paper; default), frozen, jacobian or secant.',
     },
     point: {
       enum: linearisationPoints,
-      default: 'prompt',
       description:
-        'Where norms and MLPs are linearised: at the row, at the decision boundary between it and its partner, or the mean.',
+        'Where norms and MLPs are linearised: at the row (prompt; default), at the decision boundary between it and its partner, or the mean.',
     },
   },
   required: ['observable', 'path'],
   additionalProperties: false,
 } as const;
 
-/** A schema whose value is not filled in where nobody writes it: something else is then meant. */
-function withoutDefault<T extends { readonly default: unknown }>({ default: _, ...schema }: T): Omit<T, 'default'> {
-  return schema;
-}
+/** As `feature`, or the one of that observable and path in a file. */
+const storable = {
+  ...feature,
+  properties: {
+    ...feature.properties,
+    file: {
+      type: 'string',
+      pattern: '\\.safetensors$',
+      description:
+        'Take the vector from this file of a step feature (pronouns.results/feature.safetensors) instead of making it here. It must be of this model.',
+    },
+  },
+} as const;
+
+const list = { type: 'array', minItems: 1, maxItems: 100 } as const;
 
 /** Parameters of steps that work with feature vectors. */
 export const featureSchemas = {
-  feature: { ...feature, description: 'A feature: an observable taken back along a path.' },
-  features: {
-    type: 'array',
-    items: feature,
-    minItems: 1,
-    maxItems: 100,
-    description: 'Features: observables, each taken back along a path.',
-  },
-  /** As `features`, of a step that has a norm and a point of its own, which hold where a feature names none. */
+  feature: { ...storable, description: 'A feature: an observable taken back along a path.' },
+  features: { ...list, items: storable, description: 'Features: observables, each taken back along a path.' },
+  /** As `features`, of a step that makes them; it has a norm and a point of its own, which hold where a feature names none. */
   featuresOfStep: {
-    type: 'array',
-    items: {
-      ...feature,
-      properties: {
-        ...feature.properties,
-        norm: withoutDefault(feature.properties.norm),
-        point: withoutDefault(feature.properties.point),
-      },
-    },
-    minItems: 1,
-    maxItems: 100,
+    ...list,
+    items: feature,
     description:
       'Features: observables, each taken back along a path. Norm and point: those of the step, unless they say.',
   },
@@ -68,9 +62,9 @@ export const featureSchemas = {
   },
 } as const;
 
-/** Across prompts the paper's mode is meant where none is named. */
-export function acrossPrompts(spec: FeatureSpec): FeatureSpec {
-  return { norm: 'scaled', ...spec };
+/** Files that features are taken from. */
+export function filesOfFeatures(specs: readonly FeatureSpec[]): readonly string[] {
+  return specs.flatMap(({ file }) => file ?? []);
 }
 
 /** Names of features in values: `gender:L21.H4<=L18.H7`; those that would have the name of an earlier one are counted, `…#2`. */

@@ -3,7 +3,6 @@ import type { StepContext } from '../../experiments/stepKind.ts';
 import { type FeatureRow, featuresOfRow } from '../featuresOfRow.ts';
 import type { FeatureVector } from '../featureVector.ts';
 import { type Pair, pairsOf, partnerCorruption, roleOfFeature } from '../pairSides.ts';
-import { acrossPrompts } from './featureParams.ts';
 
 /** What a step asks that tries a feature on all pairs of the data. */
 export interface PairedFeatureParams extends FeatureRow {
@@ -24,7 +23,7 @@ export interface PairedFeature {
 /** One or two forward passes, what the cache knows apart. @throws MechanistError `bad-input` as `featuresOfRow`, `pairsOf` */
 export async function pairedFeature(context: StepContext, params: PairedFeatureParams): Promise<PairedFeature> {
   const { task } = context;
-  const [feature] = await featuresOfRow(context, [acrossPrompts(params.feature)], params);
+  const [feature] = await featuresOfRow(context, [params.feature], params);
   const row = params.row === undefined ? 0 : task.items.findIndex(({ id }) => id === String(params.row));
   const role = params.at ?? roleOfFeature(task, task.items[row], feature);
   return { feature, role, pairs: pairsOf(task, partnerCorruption(task, params.corruption), role), row };

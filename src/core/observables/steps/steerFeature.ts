@@ -12,7 +12,7 @@ import { type PairSide, partnerCorruption } from '../pairSides.ts';
 import { pathSlopes, steerAlong } from '../steerAlong.ts';
 import { StreamEditor } from '../streamEdit.ts';
 import { length } from '../vectors.ts';
-import { featureSchemas } from './featureParams.ts';
+import { featureSchemas, filesOfFeatures } from './featureParams.ts';
 import { type PairedFeatureParams, pairedFeature } from './pairedFeature.ts';
 import { assembleSteering, type SteeringBase, type SteeringCell } from './steerFigures.ts';
 
@@ -132,6 +132,7 @@ export const steerFeature: StepKind<SteerFeatureParams> = {
     required: ['feature'],
     additionalProperties: false,
   },
+  files: ({ feature }) => filesOfFeatures([feature]),
   cells: (context, params) => {
     partnerCorruption(context.task, params.corruption);
     if (params.at !== undefined) rolesOf(context.task, [params.at]);

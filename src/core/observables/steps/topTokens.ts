@@ -18,7 +18,7 @@ import {
 } from '../tokenSample.ts';
 import { joinTails, type TailSize, TailsOfFeatures, type TokenHit, type TokenTails } from '../tokenTails.ts';
 import { type CorpusParams, corpusOf, corpusSchemas, extentWarnings, extentWords } from './corpusParams.ts';
-import { acrossPrompts, featureKeys, featureSchemas } from './featureParams.ts';
+import { featureKeys, featureSchemas, filesOfFeatures } from './featureParams.ts';
 
 interface TopTokensParams extends CorpusParams, FeatureRow {
   readonly features: readonly FeatureSpec[];
@@ -49,7 +49,7 @@ async function run(context: StepContext, params: TopTokensParams, cell: StepCell
   const { corpus, shares } = corpusOf(context, params);
   const share = shares[Number(cell.id.slice(PART.length))];
   const passes = countedPasses(context);
-  const make = () => featuresOfRow(context, params.features.map(acrossPrompts), params);
+  const make = () => featuresOfRow(context, params.features, params);
   const made = await (context.recent?.('features', make) ?? make());
   const scorer = new FeatureScorer(context.runner, made);
   const moments = new CoMoments(made.length, 0);
@@ -214,7 +214,7 @@ export const topTokens: StepKind<TopTokensParams> = {
     required: ['features', 'corpus'],
     additionalProperties: false,
   },
-  files: ({ corpus }) => [corpus],
+  files: ({ corpus, features }) => [corpus, ...filesOfFeatures(features)],
   cells: (context, params) => {
     const { shares, passes } = corpusOf(context, params);
     return shares.map(({ index }) => ({ id: `${PART}${index}`, passes: passes / shares.length }));
