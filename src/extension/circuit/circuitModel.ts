@@ -195,7 +195,10 @@ export class CircuitModel {
       const expected = circuit.model.hash;
       const other = expected !== undefined && expected !== setting.modelHash && this.#goOn !== setting.modelHash;
       const otherModel = other ? { expected, found: setting.modelHash } : null;
-      this.#update({ setting, reads, otherModel, progress: null });
+      // What was chosen for other data may not be possible with these.
+      const { metric } = this.#state;
+      const possible = metric !== null && setting.metrics.includes(metric) ? metric : null;
+      this.#update({ setting, reads, otherModel, metric: possible, progress: null });
       // Nodes that this model does not have can only be told now.
       const read = this.#read(this.#text);
       this.#update({ faults: read.faults });

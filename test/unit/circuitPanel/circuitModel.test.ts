@@ -6,6 +6,7 @@ import type { NotifyingPort } from '../../../src/extension/engineClient.ts';
 import type { CircuitFile } from '../../../src/shared/circuit.ts';
 import { editCircuit } from '../../../src/shared/circuitEdit.ts';
 import type { CircuitEdit, CircuitPanelState } from '../../../src/shared/circuitPanelProtocol.ts';
+import type { CircuitQuestion } from '../../../src/shared/circuitRequests.ts';
 import type { EngineRequests } from '../../../src/shared/engineProtocol.ts';
 import { MechanistError } from '../../../src/shared/errors.ts';
 import type { RequestOptions } from '../../../src/shared/rpc.ts';
@@ -119,6 +120,23 @@ describe('a circuit panel', () => {
     void model.show(circuitToText(without('L9.H9')));
     await settle();
     expect(engine.last('circuit.evaluate').params).toMatchObject({ question: { metric: 'mean' } });
+  });
+
+  it.each([
+    ['that they allow stays', ['max', 'mean'], 'mean'],
+    ['that they do not allow is forgotten', ['max', 'log-prob'], null],
+  ] as const)('with other data a metric %s', async (_, metrics, kept) => {
+    const { engine, model } = await scored();
+    void model.setMetric('mean');
+    await settle();
+    void model.show(circuitToText({ ...circuit, data: { path: 'data/others.jsonl' } }));
+    await settle();
+    engine.last('circuit.open').resolve({ setting: { ...acronymSetting, metrics }, reads: [] });
+    await settle();
+    expect(model.state.metric).toBe(kept);
+    const { question } = engine.last('circuit.evaluate').params as { question: CircuitQuestion };
+    expect(question.data.path).toBe('/somewhere/data/others.jsonl');
+    expect(question.metric).toBe(kept ?? undefined);
   });
 
   it('after an edit the old numbers stay, grey, and the older question is dropped', async () => {
