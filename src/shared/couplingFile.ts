@@ -1,3 +1,4 @@
+import { couplingMeasures } from './couplingPicture.ts';
 import { every, isMaybeNumber, isPair, isReal, isText } from './resultChecks.ts';
 import { isObject } from './resultJson.ts';
 
@@ -35,7 +36,7 @@ export function couplingFault({ features, values, corpus, norms, point }: Fields
   const n = features.length;
   const square = (matrix: unknown): boolean =>
     every(matrix, (row) => every(row, isMaybeNumber) && row.length === n) && matrix.length === n;
-  const broken = ['C', 'cos', 'CS', 'slope', 'se', 'r2'].find((name) => !isObject(values) || !square(values[name]));
+  const broken = [...couplingMeasures, 'se', 'r2'].find((name) => !isObject(values) || !square(values[name]));
   if (broken !== undefined) return `has not ${n} × ${n} values of ${broken}`;
   if (corpus !== null && !isCorpus(corpus, n)) return `has a corpus whose sample has not ${n} scores for each token`;
   if (!every(norms, isCard)) return 'has a norm without its expectation, density or points';

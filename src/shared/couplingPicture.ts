@@ -18,7 +18,8 @@ export interface CouplingFeature {
 export type PairNumbers = readonly (readonly (number | null)[])[];
 
 /** Which number of a pair a matrix shows. */
-export type CouplingMeasure = 'C' | 'cos' | 'CS' | 'slope';
+export const couplingMeasures = ['C', 'cos', 'CS', 'slope'] as const;
+export type CouplingMeasure = (typeof couplingMeasures)[number];
 
 /** Where a norm's linearisation was taken: the angle between n and its pull-back, degrees, and ρ = cos(w, x). */
 export interface NormPoint {

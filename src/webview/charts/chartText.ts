@@ -20,6 +20,11 @@ export function valueText(value: number | null, unit: string): string {
   return isShare(unit) ? share(value) : `${signed(value)} ${unit}`.trim();
 }
 
+/** `[+0.24, +0.40]` */
+export function intervalText(interval: readonly [low: number, high: number] | null, unit: string): string {
+  return interval === null ? '' : `[${interval.map((end) => numberText(end, unit)).join(', ')}]`;
+}
+
 /** `95 % [+0.24, +0.40]`, or the sd where the figure draws it; empty for one item. */
 export function spreadText(
   estimate: { readonly sd: number | null; readonly interval: readonly [number, number] | null; readonly n: number },
@@ -28,11 +33,7 @@ export function spreadText(
 ): string {
   const n = `n = ${estimate.n}`;
   if (spread === 'sd' && estimate.sd !== null) return `sd ${numberText(estimate.sd, unit).replace('+', '')} · ${n}`;
-  if (spread !== 'none' && estimate.interval !== null) {
-    const [low, high] = estimate.interval;
-    return `95 % [${numberText(low, unit)}, ${numberText(high, unit)}] · ${n}`;
-  }
-  return n;
+  return spread !== 'none' && estimate.interval !== null ? `95 % ${intervalText(estimate.interval, unit)} · ${n}` : n;
 }
 
 /** Text cut with `…` to what fits into `width` px. */

@@ -1,16 +1,21 @@
-import { type CouplingMeasure, type CouplingPicture, differsOnCorpus } from '../../shared/couplingPicture.ts';
+import {
+  type CouplingMeasure,
+  type CouplingPicture,
+  couplingMeasures,
+  differsOnCorpus,
+} from '../../shared/couplingPicture.ts';
 import { turnsFar } from '../../shared/features.ts';
 import { count, share, signed } from '../../shared/format.ts';
 import type { Choice } from '../figures/PanelHeader.tsx';
 import type { Pair } from './couplingOrder.ts';
 
+const choiceLabels: Readonly<Record<CouplingMeasure, string>> = { C: 'C', cos: 'cos', CS: 'C_S', slope: 'Slope' };
+
 /** What the switch offers. */
-export const measureChoices: readonly Choice<CouplingMeasure>[] = [
-  { id: 'C', label: 'C' },
-  { id: 'cos', label: 'cos' },
-  { id: 'CS', label: 'C_S' },
-  { id: 'slope', label: 'Slope' },
-];
+export const measureChoices: readonly Choice<CouplingMeasure>[] = couplingMeasures.map((id) => ({
+  id,
+  label: choiceLabels[id],
+}));
 
 /** A measure within a line of text. */
 export const measureNames: Readonly<Record<CouplingMeasure, string>> = { C: 'C', cos: 'cos', CS: 'Cₛ', slope: 'slope' };
@@ -56,7 +61,7 @@ const word = (name: string, value: number | null | undefined, write: (value: num
 export function otherNumbers(picture: CouplingPicture, { row, column }: Pair, measure: CouplingMeasure): string {
   const { values, corpus } = picture;
   const at = (name: keyof typeof values): number | null => values[name][row]?.[column] ?? null;
-  const measures = (['C', 'cos', 'CS', 'slope'] as const)
+  const measures = couplingMeasures
     .filter((name) => name !== measure)
     .flatMap((name) => word(measureNames[name], at(name), signed));
   const quality = word('r²', at('r2'), share);

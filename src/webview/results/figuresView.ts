@@ -1,4 +1,4 @@
-import type { CouplingMeasure } from '../../shared/couplingPicture.ts';
+import { type CouplingMeasure, couplingMeasures } from '../../shared/couplingPicture.ts';
 import type { CouplingGrouping } from '../coupling/couplingOrder.ts';
 import type { TableSort } from '../figures/DataTable.tsx';
 
@@ -21,8 +21,6 @@ export const initialView: FiguresView = {
   ...{ measure: 'C', grouping: 'observable' },
 };
 
-const measures: readonly CouplingMeasure[] = ['C', 'cos', 'CS', 'slope'];
-
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
@@ -38,7 +36,7 @@ export function restoreView(kept: unknown): FiguresView {
     table: kept.table === true,
     sorts: isRecord(kept.sorts) ? (kept.sorts as FiguresView['sorts']) : {},
     scroll: typeof kept.scroll === 'number' && Number.isFinite(kept.scroll) ? kept.scroll : 0,
-    measure: measures.find((measure) => measure === kept.measure) ?? 'C',
+    measure: couplingMeasures.find((measure) => measure === kept.measure) ?? 'C',
     grouping: kept.grouping === 'node' ? 'node' : 'observable',
   };
 }

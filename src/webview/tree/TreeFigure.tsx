@@ -1,11 +1,11 @@
 import type { ComponentChildren, VNode } from 'preact';
 import { useRef, useState } from 'preact/hooks';
 import type { TreePicture } from '../../shared/treePicture.ts';
-import { numberText, valueText } from '../charts/chartText.ts';
+import { intervalText, numberText, spreadText, valueText } from '../charts/chartText.ts';
 import { KeyList } from '../figures/KeyList.tsx';
 import { type Read, ReadoutLine } from '../figures/Readout.tsx';
 import type { Theme } from '../figures/theme.ts';
-import { intervalText, TreeBar } from './treeBar.tsx';
+import { TreeBar } from './treeBar.tsx';
 import {
   indent,
   rowHeight,
@@ -33,14 +33,16 @@ interface TreeFigureProps {
 /** Id of an element; lines' own ids are text of any kind. */
 const elementId = (picture: TreePicture, row: number): string => `tree-${picture.id.replace(/\W+/g, '-')}-${row}`;
 
-const noteOf = ({ line }: TreeRow, { unit, n }: TreePicture): string =>
-  `${line.interval === null ? '' : `95 % ${intervalText(line, unit)} · `}n = ${n}`;
-
-function readOf(row: TreeRow, picture: TreePicture): Read {
-  const { line } = row;
+function readOf({ line }: TreeRow, { unit, n }: TreePicture): Read {
   // The path down to a line says more than its last node.
   const name = line.kind === 'node' && line.id !== '' ? line.id : line.label;
-  return { id: line.id, name, spoken: name, said: valueText(line.value, picture.unit), note: noteOf(row, picture) };
+  return {
+    id: line.id,
+    name,
+    spoken: name,
+    said: valueText(line.value, unit),
+    note: spreadText({ ...line, sd: null, n }, unit),
+  };
 }
 
 interface LineProps {
@@ -59,7 +61,6 @@ interface LineProps {
 function Line({ theme, picture, columns, row, id, open, active, selected, onPress, onToggle }: LineProps): VNode {
   const { line, hasChildren } = row;
   const twisty = hasChildren ? `codicon codicon-chevron-${open ? 'down' : 'right'}` : 'm-no-twisty';
-  const interval = intervalText(line, picture.unit);
   return (
     // biome-ignore lint/a11y/useKeyWithClickEvents: keys are the tree's.
     <div
@@ -95,7 +96,7 @@ function Line({ theme, picture, columns, row, id, open, active, selected, onPres
       <span class="m-tree-value" style={{ width: `${columns.value}px` }}>
         {numberText(line.value, picture.unit)}
       </span>
-      {columns.interval === 0 ? null : <span class="m-tree-interval">{interval}</span>}
+      {columns.interval === 0 ? null : <span class="m-tree-interval">{intervalText(line.interval, picture.unit)}</span>}
     </div>
   );
 }
@@ -117,11 +118,7 @@ export function TreeFigure(props: TreeFigureProps): VNode {
   const columns = treeColumns(picture, width);
   const visible = visibleRows(treeRows(picture.lines), closed);
   const active = visible.find(({ line }) => line.id === (activeId ?? selected)) ?? visible[0];
-  const idOf = (row: TreeRow): string =>
-    elementId(
-      picture,
-      picture.lines.findIndex(({ id }) => id === row.line.id),
-    );
+  const idOf = ({ index }: TreeRow): string => elementId(picture, index);
   const select = (row: TreeRow): void => {
     setActive(row.line.id);
     props.onSelect(row.line.id);

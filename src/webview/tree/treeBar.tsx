@@ -1,7 +1,7 @@
 import type { VNode } from 'preact';
 import { isHighContrast } from '../../shared/palette.ts';
 import type { TreeLine, TreePicture } from '../../shared/treePicture.ts';
-import { fitText, numberText } from '../charts/chartText.ts';
+import { fitText, intervalText, numberText } from '../charts/chartText.ts';
 import type { Theme } from '../figures/theme.ts';
 import { barOf, indent, rowHeight, treeColumns } from './treeModel.ts';
 
@@ -22,12 +22,6 @@ export function TreeBar(props: { theme: Theme; picture: TreePicture; line: TreeL
       <rect {...bar} y={5} height={rowHeight - 10} {...paintOf(theme, line)} />
     </g>
   );
-}
-
-/** `[+0.24, +0.40]` */
-export function intervalText({ interval }: TreeLine, unit: string): string {
-  if (interval === null) return '';
-  return `[${interval.map((end) => numberText(end, unit)).join(', ')}]`;
 }
 
 /** The whole tree, open, for a file. */
@@ -52,7 +46,7 @@ export function stillTree(theme: Theme, picture: TreePicture, width: number): { 
             </text>
             {columns.interval === 0 ? null : (
               <text x={after + 8} y={14} font-family={theme.uiFont} font-size={11} fill={secondary}>
-                {intervalText(line, picture.unit)}
+                {intervalText(line.interval, picture.unit)}
               </text>
             )}
           </g>

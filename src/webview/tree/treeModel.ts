@@ -4,6 +4,8 @@ import { monoWidth } from '../figures/text.ts';
 /** A line with its place among the others. */
 export interface TreeRow {
   readonly line: TreeLine;
+  /** Among all lines of the picture. */
+  readonly index: number;
   /** Index of the line that it stands under; null for the root. */
   readonly parent: number | null;
   readonly hasChildren: boolean;
@@ -25,7 +27,7 @@ export function treeRows(lines: readonly TreeLine[]): readonly TreeRow[] {
   return lines.map((line, i) => {
     const siblings = under(parents[i]);
     const place = siblings.indexOf(i) + 1;
-    return { line, parent: parents[i], place, siblings: siblings.length, hasChildren: parents.includes(i) };
+    return { line, index: i, parent: parents[i], place, siblings: siblings.length, hasChildren: parents.includes(i) };
   });
 }
 
@@ -71,7 +73,7 @@ export function treeKey(
   press: { readonly key: string; readonly ctrl: boolean; readonly alt: boolean },
 ): TreeAction | null {
   if (press.alt || press.ctrl) return null;
-  const i = visible.findIndex(({ line }) => line.id === at.line.id);
+  const i = visible.indexOf(at);
   // Above it, the nearest line that is set in less.
   const parent = visible.slice(0, i).findLast(({ line }) => line.depth < at.line.depth);
   const move = (to: TreeRow | undefined): TreeAction => ({ type: 'move', to: to ?? at });

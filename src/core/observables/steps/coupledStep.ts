@@ -1,5 +1,11 @@
 import type { CoupledFeature } from '../../../shared/couplingFeatures.ts';
-import type { CouplingFeature, CouplingPicture, NormCard, NormPoint } from '../../../shared/couplingPicture.ts';
+import {
+  type CouplingFeature,
+  type CouplingPicture,
+  couplingMeasures,
+  type NormCard,
+  type NormPoint,
+} from '../../../shared/couplingPicture.ts';
 import type { LinearisationPoint, NormMode } from '../../../shared/features.ts';
 import { count, signedFixed } from '../../../shared/format.ts';
 import type { StepContext, StepResult } from '../../experiments/stepKind.ts';
@@ -131,7 +137,7 @@ function valuesOf({ features, values, norms, corpus }: CouplingPicture): Record<
     put(`norm.${from}`, features[row].norm);
     for (const [column, to] of keys.entries()) {
       if (row === column) continue;
-      for (const measure of ['C', 'cos', 'CS', 'slope', 'r2'] as const)
+      for (const measure of [...couplingMeasures, 'r2'] as const)
         put(`${measure}.${from}>${to}`, values[measure][row][column]);
     }
   }
