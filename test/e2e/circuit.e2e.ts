@@ -53,17 +53,8 @@ const step = stepsOf('circuit', () => ({ workbench, server }));
 
 /** The circuit panel once its title is as wanted; what the title says. */
 async function titled(wanted: RegExp): Promise<{ frame: Frame; title: string }> {
-  return await workbench.until(`a circuit panel titled ${wanted}`, async () => {
-    for (const frame of workbench.page.frames()) {
-      const title = await frame
-        .locator('main.m-panel h1')
-        .first()
-        .textContent({ timeout: 500 })
-        .catch(() => null);
-      if (title !== null && wanted.test(title)) return { frame, title };
-    }
-    return null;
-  });
+  const { frame, text } = await workbench.frameWith('main.m-panel h1', wanted);
+  return { frame, title: text };
 }
 
 const faithfulness = (title: string): number => Number(/faithfulness ([\d.]+)/.exec(title)?.[1]);
@@ -244,18 +235,7 @@ describe('a circuit file', () => {
     const text = await exportGraph(frame, again);
     expect(JSON.parse(text).nodes['a1.h1'].in_graph).toBe(true);
     await workbench.openFile(again);
-    const imported = await workbench.until('a panel that knows the graph', async () => {
-      for (const one of workbench.page.frames()) {
-        if (
-          (await one
-            .locator('text=This is a graph of EAP-IG')
-            .count()
-            .catch(() => 0)) > 0
-        )
-          return one;
-      }
-      return null;
-    });
+    const { frame: imported } = await workbench.frameWith('text=This is a graph of EAP-IG');
     await imported.getByText('Make It a Circuit').click();
     const model = workbench.page.locator('.quick-input-list .monaco-list-row').filter({ hasText: /^acronyms/ });
     await model.first().click();

@@ -52,21 +52,8 @@ afterAll(async () => {
 
 const step = stepsOf('coupling', () => ({ workbench, server }));
 
-const lensWith = (wanted: RegExp) =>
-  workbench.until(`a row with ${wanted}`, async () => (await workbench.codeLenses()).find((row) => wanted.test(row)));
-
 /** The panel's page once its text matches. */
-const panelWith = (wanted: RegExp): Promise<Frame> =>
-  workbench.until(`a panel with ${wanted}`, async () => {
-    for (const frame of workbench.page.frames()) {
-      const content = await frame
-        .locator('main.m-panel')
-        .textContent({ timeout: 500 })
-        .catch(() => null);
-      if (content !== null && wanted.test(content)) return frame;
-    }
-    return null;
-  });
+const panelWith = async (wanted: RegExp): Promise<Frame> => (await workbench.frameWith('main.m-panel', wanted)).frame;
 
 const written = () => readFileSync(join(folder, file), 'utf8');
 const result = () => JSON.parse(readFileSync(join(folder, 'pronouns.results/coupling.mechanist.json'), 'utf8'));
@@ -75,10 +62,10 @@ describe('an experiment that couples features', () => {
   let frame: Frame;
 
   step('runs by its lens, and its result opens as the panel', async () => {
-    await lensWith(/Run Step/);
+    await workbench.lensWith(/Run Step/);
     const lens = workbench.page.locator('.codelens-decoration a').filter({ hasText: 'Run Step' }).first();
     await lens.click();
-    await lensWith(/Open Result/);
+    await workbench.lensWith(/Open Result/);
     await workbench.page.locator('.codelens-decoration a').filter({ hasText: 'Open Result' }).first().click();
     frame = await panelWith(/Gender and object .* cos [+−]\.\d\d at L\d\.H\d/);
     await workbench.runCommand('View: Toggle Maximize Editor Group');

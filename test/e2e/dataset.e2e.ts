@@ -31,9 +31,7 @@ const step = stepsOf('dataset', () => ({ workbench, server }));
 
 describe('a dataset', () => {
   step('is counted over its first line, underlined where it is wrong, explained under the mouse', async () => {
-    const lens = await workbench.until('a row over the file', async () =>
-      (await workbench.codeLenses()).find((row) => /refused/.test(row)),
-    );
+    const lens = await workbench.lensWith(/refused/);
     expect(lens).toMatch(/^Show Tokens.*266 rows, 34 refused.*acronyms$/);
     await workbench.page.waitForSelector('.squiggly-error');
     const card = await workbench.hover('"id":"3"', 'clean', /Row 3/);

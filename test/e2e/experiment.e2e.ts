@@ -47,9 +47,6 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
 });
 
-const lensWith = (wanted: RegExp) =>
-  workbench.until(`a row with ${wanted}`, async () => (await workbench.codeLenses()).find((row) => wanted.test(row)));
-
 /** Clicks an entry of a row; rows from the top. */
 async function press(row: number, title: string): Promise<void> {
   const rows = await workbench.page.locator('.codelens-decoration').all();
@@ -62,21 +59,21 @@ const step = stepsOf('experiment', () => ({ workbench, server }));
 
 describe('an experiment file', () => {
   step('offers to run, and runs by its lens', async () => {
-    await lensWith(/Run Step/);
+    await workbench.lensWith(/Run Step/);
     expect(await workbench.codeLenses()).toEqual([
       expect.stringMatching(/Run$/),
       expect.stringMatching(/Run Step$/),
       expect.stringMatching(/Run Step$/),
     ]);
     await press(0, 'Run');
-    await lensWith(/cells/);
+    await workbench.lensWith(/cells/);
     await workbench.screenshot('dark', 'experiment running');
-    await lensWith(/Run Again/);
+    await workbench.lensWith(/Run Again/);
     expect(existsSync(join(folder, 'jobs.results/residual.mechanist.json'))).toBe(true);
   });
 
   step('says what was expected and what came', async () => {
-    await lensWith(/1 of 2 numbers as expected/);
+    await workbench.lensWith(/1 of 2 numbers as expected/);
     const hint = await workbench.until('a hint', async () => (await workbench.lines()).find((line) => /✓/.test(line)));
     expect(hint).toMatch(/\(always\) *✓ \+?[01]/);
     await workbench.page.waitForSelector('.squiggly-warning');

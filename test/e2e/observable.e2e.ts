@@ -48,12 +48,9 @@ async function toObservable(): Promise<void> {
   await workbench.page.keyboard.press('End');
 }
 
-const lens = (wanted: RegExp) =>
-  workbench.until(`a row ${wanted}`, async () => (await workbench.codeLenses()).find((row) => wanted.test(row)));
-
 describe('an observable', () => {
   step('is completed from the tokens of the model, and tints the prompt', async () => {
-    await lens(/see the front matter/);
+    await workbench.lensWith(/see the front matter/);
     await toObservable();
     await complete('"sh', '␣she');
     await workbench.page.keyboard.type(', ');
@@ -63,7 +60,7 @@ describe('an observable', () => {
     await workbench.page.keyboard.press('Shift+End');
     await workbench.page.keyboard.press('Backspace');
     await workbench.page.keyboard.type('-1 }');
-    await lens(/␣she − ␣he = [+−]\d/);
+    await workbench.lensWith(/␣she − ␣he = [+−]\d/);
     await workbench.tintOf('The nurse', 'nurse');
   });
 
@@ -74,7 +71,7 @@ describe('an observable', () => {
       // Enter would take what is suggested.
       await workbench.page.keyboard.press('Escape');
     }
-    await lens(/contribution at L\d+\.H\d+@\d+, norm scales frozen/);
+    await workbench.lensWith(/contribution at L\d+\.H\d+@\d+, norm scales frozen/);
     const wanted = /score x·y .*attention .*A·x·y/;
     for (const theme of ['light', 'dark'] as const) {
       await workbench.useTheme(theme);
@@ -91,7 +88,7 @@ describe('an observable', () => {
     await page.keyboard.press('End');
     await page.keyboard.type('\ncorrupted: The farmer said that');
     await page.keyboard.press('Control+S');
-    await lens(/contribution at/);
+    await workbench.lensWith(/contribution at/);
     await workbench.runCommand('Mechanist: Study Observable');
     const rows = page.locator('.quick-input-list .monaco-list-row');
     await rows.filter({ hasText: 'Heads map' }).first().waitFor({ timeout: 60_000 });
@@ -99,7 +96,7 @@ describe('an observable', () => {
     await workbench.screenshot('dark', 'observable study');
     await page.keyboard.press('Enter');
     await page.waitForSelector('.tab.active[data-resource-name="jobs.experiment.yaml"]', { timeout: 60_000 });
-    await lens(/done just now/);
+    await workbench.lensWith(/done just now/);
     await workbench.until('all steps', async () =>
       (await workbench.codeLenses()).filter((row) => /done just now/.test(row)).length === 3 ? true : null,
     );

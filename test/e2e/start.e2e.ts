@@ -25,14 +25,6 @@ let examplesBefore: string;
 
 const gitStatus = () => execFileSync('git', ['status', '--porcelain', '--', 'examples'], { encoding: 'utf8' });
 
-/** CodeLens row over `line`, once it has the observable's value. */
-function lensWith(text: RegExp): Promise<string> {
-  return workbench.until(`a CodeLens with ${text}`, async () => {
-    const rows = await workbench.codeLenses();
-    return rows.find((row) => text.test(row));
-  });
-}
-
 beforeAll(async () => {
   examplesBefore = gitStatus();
   data = mkdtempSync(join(tmpdir(), 'mechanist-start-'));
@@ -100,7 +92,7 @@ describe('prompt file', () => {
   });
 
   onRealModel('says model and observable over each prompt', async () => {
-    await lensWith(/logits/);
+    await workbench.lensWith(/logits/);
     const rows = await workbench.until('seven finished CodeLens rows', async () => {
       const all = (await workbench.codeLenses()).filter((row) => /logits/.test(row));
       return all.length === 7 ? all : null;

@@ -46,9 +46,7 @@ beforeAll(async () => {
   });
   workbench = await Workbench.open(server.url);
   await workbench.openFile('nurse.prompt');
-  await workbench.until('a traced prompt', async () =>
-    (await workbench.codeLenses()).find((row) => /logits/.test(row)),
-  );
+  await workbench.lensWith(/logits/);
 });
 
 afterAll(async () => {
@@ -78,16 +76,8 @@ async function pick(question: string, row: string): Promise<string[]> {
 
 /** The panel of a finished sweep whose figure is called `figure`. */
 async function finished(figure: string): Promise<Frame> {
-  return await workbench.until(`a finished sweep "${figure}"`, async () => {
-    for (const frame of workbench.page.frames()) {
-      const found = await frame
-        .locator(`main[data-status="ready"] [data-matrix="grid"][aria-label="${figure}"]`)
-        .count()
-        .catch(() => 0);
-      if (found > 0) return frame;
-    }
-    return null;
-  });
+  const grid = `main[data-status="ready"] [data-matrix="grid"][aria-label="${figure}"]`;
+  return (await workbench.frameWith(grid)).frame;
 }
 
 /** `[row][column]`, rows from the top: the change that a screen reader hears for each cell. */
@@ -151,16 +141,7 @@ describe('Mechanist: Ablate', () => {
     await workbench.until('the file', async () => (existsSync(join(folder, name)) ? true : null));
     const before = await changes(frame);
     await workbench.openFile(name);
-    const editor = await workbench.until('the result editor', async () => {
-      for (const other of workbench.page.frames()) {
-        const found = await other
-          .locator(`text=In the file ${name}`)
-          .count()
-          .catch(() => 0);
-        if (found > 0 && other !== frame) return other;
-      }
-      return null;
-    });
+    const { frame: editor } = await workbench.frameWith(`text=In the file ${name}`, /(?:)/, { except: frame });
     expect(await changes(editor)).toEqual(before);
     expect(JSON.parse(readFileSync(join(folder, name), 'utf8')).schemaVersion).toBe(1);
     expect(readdirSync(folder).filter((entry) => entry.endsWith('.tmp'))).toEqual([]);

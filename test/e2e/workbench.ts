@@ -94,6 +94,13 @@ export class Workbench {
     return this.texts('.codelens-decoration');
   }
 
+  /** Text of the topmost CodeLens row that is as wanted, once there is one. */
+  lensWith(wanted: RegExp): Promise<string> {
+    return this.until(`a CodeLens with ${wanted}`, async () =>
+      (await this.codeLenses()).find((row) => wanted.test(row)),
+    );
+  }
+
   /** Texts of the lines that are drawn, inlay hints included. */
   lines(): Promise<string[]> {
     return this.texts('.editor-instance .view-lines .view-line');
@@ -196,6 +203,25 @@ export class Workbench {
         const frame = await inner?.contentFrame();
         const text = await frame?.evaluate(() => document.body?.textContent ?? '').catch(() => '');
         if (frame && text) return frame;
+      }
+      return null;
+    });
+  }
+
+  /** The page of a webview that has an element with a text as wanted, once it is there, and the text. */
+  frameWith(
+    selector: string,
+    wanted = /(?:)/,
+    { except }: { readonly except?: Frame } = {},
+  ): Promise<{ readonly frame: Frame; readonly text: string }> {
+    return this.until(`a panel with ${selector} ${wanted}`, async () => {
+      for (const frame of this.page.frames()) {
+        const texts = await frame
+          .locator(selector)
+          .allTextContents()
+          .catch(() => []);
+        const text = texts.find((one) => wanted.test(one));
+        if (text !== undefined && frame !== except) return { frame, text };
       }
       return null;
     });

@@ -2,7 +2,7 @@ import { strict as assert } from 'node:assert';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, afterEach, before, beforeEach, describe, it } from 'mocha';
+import { afterEach, before, beforeEach, describe, it } from 'mocha';
 import * as vscode from 'vscode';
 import type { StudyTarget } from '../../../src/shared/contributions.ts';
 import type { FiguresDocument } from '../../../src/shared/figures.ts';
@@ -45,7 +45,6 @@ async function offers(document: vscode.TextDocument, after: string, label: strin
 
 describe('observables', () => {
   before(() => extension().activate());
-  after(() => name(undefined));
   afterEach(async () => {
     await closeEditors();
     await name(undefined);
@@ -143,6 +142,7 @@ describe('observables of experiments', () => {
   });
   afterEach(async () => {
     await closeEditors();
+    await name(undefined);
     rmSync(folder, { recursive: true, force: true });
   });
 
@@ -245,6 +245,5 @@ describe('observables of experiments', () => {
     const again = { ...target, name: 'again', analyses: ['baseline'] };
     await vscode.commands.executeCommand('mechanist.studyObservable', again);
     assert.ok(existsSync(join(folder, 'again.results/baseline.mechanist.json')));
-    await name(undefined);
   });
 });
