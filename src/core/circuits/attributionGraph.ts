@@ -80,10 +80,11 @@ function nodesOf(
   return nodes;
 }
 
-/** One link for each pair of nodes, whatever the channels; circuits of nodes are linked to the logits by their effects. */
+/** One link for each pair of nodes, whatever the channels; circuits of nodes are linked to the logits by the effects that they name. */
 function linksOf(circuit: CircuitFile, nodes: ReadonlyMap<NodeName, GraphNode>) {
   const edges =
-    circuit.edges ?? circuit.nodes.map(({ node, effect }) => ({ from: node, to: 'logits', effect, channel: 'logits' }));
+    circuit.edges ??
+    circuit.nodes.flatMap(({ node, effect }) => (effect === undefined ? [] : [{ from: node, to: 'logits', effect }]));
   const weights = new Map<string, { source: string; target: string; weight: number }>();
   for (const { from, to, effect = 0 } of edges) {
     const [source, target] = [nodes.get(from)?.node_id, nodes.get(to)?.node_id];
