@@ -69,7 +69,7 @@ export class ModelTurns {
         return await this.withModel(ref, context, (engine, job) => {
           const giveWay = async () => {
             if (this.#queue.waiting === 0) return;
-            await this.#queue.giveWay();
+            await engine.runner.uncounted(() => this.#queue.giveWay());
             if (!this.#pool.has(engine)) throw new ModelClosed();
           };
           return run(engine, { ...job, giveWay });

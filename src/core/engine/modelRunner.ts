@@ -106,6 +106,16 @@ export class ModelRunner {
     return { blockPositions: this.blocks.blockPositions, runs: this.pool.runs };
   }
 
+  /** Runs what belongs to somebody else: whoever counts `blockPositions` around it does not pay for it. */
+  async uncounted<T>(work: () => Promise<T>): Promise<T> {
+    const { blockPositions } = this.blocks;
+    try {
+      return await work();
+    } finally {
+      this.blocks.blockPositions = blockPositions;
+    }
+  }
+
   /**
    * Embedding and position embedding of tokens `[batch][pos]` at absolute positions from `start` on, each
    * `[batch, pos, d_model]`; `positions` is null for rotary models.

@@ -177,8 +177,8 @@ export function coupledStep(
     return { title: 'How features couple', subtitle: `${formula} · nothing is computed yet`, ...nothing };
   }
   const measured = parts.filter(({ own }) => own.count > 0);
-  const scored = weights.features.map(({ hook }) => ({ hook, vector: [] }));
-  const read = measured.length === 0 ? null : joinCouplingShares(context.runner, scored, measured, asked.sample);
+  const read =
+    measured.length === 0 ? null : joinCouplingShares(context.runner, weights.features, measured, asked.sample);
   const picture = pictureOf(context, asked, weights, read);
   const { row = context.task.items[0].id } = asked;
   const made = `features made at row ${row}, norm mode ${weights.norm}, point ${weights.point}`;

@@ -4,7 +4,7 @@ import type { CellResult, StepContext, StepKind } from '../../experiments/stepKi
 import { paramSchemas } from '../../experiments/steps/paramSchemas.ts';
 import { countedPasses } from '../../experiments/steps/passes.ts';
 import { shortNumber } from '../../experiments/steps/rowGroups.ts';
-import { normAlong, type StreamObservable } from '../normPullBack.ts';
+import { type StreamObservable, streamValue } from '../normPullBack.ts';
 import { pathPairBytes, readPathPair } from '../pathPair.ts';
 import { PathPatcher, type PlacedNode } from '../pathPatcher.ts';
 import { extensionsOf, lengthen, type SearchLength } from '../pathSearch.ts';
@@ -63,8 +63,7 @@ class RowSearch {
     observable: StreamObservable,
   ) {
     const { finalNorm } = context.runner;
-    const corrupted = ({ pair }: PathPatcher) =>
-      normAlong(finalNorm, observable.direction, pair.dirty) + observable.bias;
+    const corrupted = ({ pair }: PathPatcher) => streamValue(finalNorm, observable, pair.dirty);
     this.first = {
       clean: patchers.map(({ clean }) => shortNumber(clean)),
       corrupted: patchers.map((patcher) => shortNumber(corrupted(patcher))),

@@ -12,6 +12,7 @@ import { type MapNumbers, mapBatch, type PartNumbers } from '../headsMap.ts';
 import { directTarget, PathOfRow, type RowTarget } from '../nodeReaders.ts';
 import { type PairRow, pairRows } from '../pairRows.ts';
 import { type PathStack, withPathStack } from '../pathStack.ts';
+import { type FeatureContext, sharingWeights } from '../promptReader.ts';
 import { totalEffects } from '../totalEffects.ts';
 import { featureSchemas } from './featureParams.ts';
 import { headsMapFigures } from './headsMapFigures.ts';
@@ -54,11 +55,16 @@ interface ReadRow extends PairRow {
   readonly path: PathOfRow | null;
 }
 
-async function readRow(context: StepContext, { observable, under }: HeadsMapParams, row: PairRow): Promise<ReadRow> {
+async function readRow(
+  context: StepContext,
+  reading: FeatureContext,
+  { observable, under }: HeadsMapParams,
+  row: PairRow,
+): Promise<ReadRow> {
   if (under === undefined) return { ...row, at: row.position, path: null };
   await context.giveWay?.();
   const request = { observable: context.observable(observable), path: under };
-  const path = await PathOfRow.read(context, row, request);
+  const path = await PathOfRow.read(reading, row, request);
   return { ...row, at: path.position, path };
 }
 
@@ -90,7 +96,9 @@ async function runRows(
   const observable = await runner.unembedding.direction(terms);
   const reach = reachOfMap(context, params);
   const read: ReadRow[] = [];
-  for (const row of rows) read.push(await readRow(context, params, row));
+  // Rows go through the same weights.
+  const reading = sharingWeights(context);
+  for (const row of rows) read.push(await readRow(context, reading, params, row));
   const all: MapNumbers[] = [];
   const targets: RowTarget[] = [];
   for (const group of groupRows([...read.keys()], (i) => `${read[i].item.ids.length} ${read[i].at}`)) {
