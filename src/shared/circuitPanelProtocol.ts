@@ -12,10 +12,10 @@ export interface CircuitColumn {
   readonly role: string | null;
 }
 
-/** What a circuit is drawn on and scored with: its model and data, opened. */
 /** How answers are scored: against the largest or the mean foil, or by ln p. */
 export type PanelMetric = 'max' | 'mean' | 'log-prob';
 
+/** What a circuit is drawn on and scored with: its model and data, opened. */
 export interface CircuitSetting {
   readonly modelLabel: string;
   readonly modelHash: string;
