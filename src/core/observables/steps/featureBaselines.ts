@@ -168,6 +168,8 @@ function checkParams(context: StepContext, params: FeatureBaselinesParams): void
  */
 export const featureBaselines: StepKind<FeatureBaselinesParams> = {
   name: 'feature-baselines',
+  // 2: a token of both sides is held out of both.
+  version: 2,
   params: {
     type: 'object',
     description:
