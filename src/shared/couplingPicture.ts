@@ -83,6 +83,8 @@ export interface CouplingPicture extends FigureBase {
 /** What a person asks for from the panel of a coupling; the host changes the experiment's file. */
 export type CouplingRequest =
   | { readonly type: 'chooseCorpus' | 'useBoundary' }
+  /** Which heads write a feature, by its place in the picture: a map of heads under its path. */
+  | { readonly type: 'mapHeads'; readonly feature: number }
   /** Positions of two features in the picture. */
   | { readonly type: 'topTokens'; readonly features: readonly [row: number, column: number] };
 

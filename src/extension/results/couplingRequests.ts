@@ -25,7 +25,7 @@ export interface Experiments {
 }
 
 /** A step of an experiment that a result was made by. */
-interface Place {
+export interface Place {
   readonly document: vscode.TextDocument;
   readonly step: string;
 }
@@ -118,7 +118,7 @@ async function showTopTokens(
 export async function answerCoupling(
   result: vscode.Uri,
   figures: Pick<FiguresDocument, 'request'>,
-  request: CouplingRequest,
+  request: Exclude<CouplingRequest, { type: 'mapHeads' }>,
   experiments: Experiments,
 ): Promise<void> {
   const place = await placeOf(result, experiments);

@@ -1,9 +1,28 @@
 import type * as vscode from 'vscode';
 import { appendStep } from '../../core/tasks/experiment/editStep.ts';
 import { type MapParams, mapLines, mapUnder } from '../../core/tasks/experiment/headsMapStep.ts';
-import { freeName } from '../../core/tasks/experiment/topTokensStep.ts';
+import { type CoupledParams, freeName } from '../../core/tasks/experiment/topTokensStep.ts';
+import { coupledFeatures } from '../../shared/couplingFeatures.ts';
 import type { FiguresDocument } from '../../shared/figures.ts';
-import { change, type Experiments, placeOf, run } from './couplingRequests.ts';
+import { change, type Experiments, type Place, placeOf, run } from './couplingRequests.ts';
+
+/** Runs and opens the step that maps the heads of an observable under a path; it is added to the experiment where it is not there. */
+async function mapHeads(
+  place: Place,
+  { documents, runs }: Experiments,
+  params: MapParams,
+  under: string,
+): Promise<void> {
+  const file = documents.file(place.document);
+  let step = mapUnder(file, params, under);
+  if (step === undefined) {
+    runs.check(place.document);
+    step = freeName(file, 'heads-under');
+    await change(place, appendStep(place.document.getText(), mapLines(step, params, under)));
+  }
+  await run(place, step);
+  await run(place, step, 'open');
+}
 
 /**
  * Goes one node down a map of heads: a step of the same observable under the path, which is added to the experiment where it is not
@@ -16,15 +35,19 @@ export async function descend(
   under: string,
   experiments: Experiments,
 ): Promise<void> {
-  const place = await placeOf(result, experiments);
-  const params = request.with as MapParams;
-  const file = experiments.documents.file(place.document);
-  let step = mapUnder(file, params, under);
-  if (step === undefined) {
-    experiments.runs.check(place.document);
-    step = freeName(file, 'heads-under');
-    await change(place, appendStep(place.document.getText(), mapLines(step, params, under)));
-  }
-  await run(place, step);
-  await run(place, step, 'open');
+  await mapHeads(await placeOf(result, experiments), experiments, request.with as MapParams, under);
+}
+
+/** Maps the heads that write a feature of a coupling, as `descend`; there is no such map of what the step does not name. */
+export async function descendFeature(
+  result: vscode.Uri,
+  { request }: Pick<FiguresDocument, 'request'>,
+  feature: number,
+  experiments: Experiments,
+): Promise<void> {
+  const { features, corruption } = request.with as CoupledParams;
+  const found = coupledFeatures(features).at(feature);
+  if (found === undefined) return;
+  const params = { observable: found.observable, ...(corruption !== undefined && { corruption }) };
+  await mapHeads(await placeOf(result, experiments), experiments, params, found.path);
 }

@@ -4,7 +4,7 @@ import type { Messages } from '../runWithProgress.ts';
 import { panelHtml, panelRoots } from '../trace/panelHtml.ts';
 import { saveExport } from '../trace/saveExport.ts';
 import { answerCoupling, type Experiments } from './couplingRequests.ts';
-import { descend } from './descendRequest.ts';
+import { descend, descendFeature } from './descendRequest.ts';
 
 export interface FiguresContext {
   readonly extensionUri: vscode.Uri;
@@ -69,6 +69,8 @@ export class FiguresPanel {
     this.#changing = true;
     try {
       if (message.type === 'descend') await descend(this.#uri, document, message.under, experiments);
+      else if (message.request.type === 'mapHeads')
+        await descendFeature(this.#uri, document, message.request.feature, experiments);
       else await answerCoupling(this.#uri, document, message.request, experiments);
     } finally {
       this.#changing = false;

@@ -1,7 +1,7 @@
 import type { VNode } from 'preact';
 import { useMemo } from 'preact/hooks';
-import type { CouplingPicture } from '../../shared/couplingPicture.ts';
 import { signed } from '../../shared/format.ts';
+import { LinkButton } from '../figures/Button.tsx';
 import { DivergingKey } from '../figures/DivergingKey.tsx';
 import { cornerPath } from '../figures/Mark.tsx';
 import { MatrixFigure } from '../figures/MatrixFigure.tsx';
@@ -58,27 +58,46 @@ function Matrix({ theme, picture, view, actions, width, pair }: CouplingProps & 
   );
 }
 
-function PairLine({ picture, at, what }: { picture: CouplingPicture; at: number; what: string }): VNode {
+interface PairLineProps extends Pick<CouplingProps, 'picture' | 'actions'> {
+  readonly at: number;
+  readonly what: string;
+}
+
+function PairLine({ picture, actions, at, what }: PairLineProps): VNode {
   const { observable, node, norm, path, terms } = picture.features[at];
+  // Heads are mapped between the two prompts of pairs, and nothing writes what is embedded.
+  const mapped = !node.endsWith('emb') && picture.norms.some(({ boundary }) => boundary !== null);
   const named = terms === observable ? '' : `, ${terms}`;
   return (
     <>
       <dt>{what}</dt>
       <dd>
-        <span>{`${observable} at ${node}`}</span>
+        <span>
+          {`${observable} at `}
+          {mapped ? (
+            <LinkButton
+              label={node}
+              title={`Map the Heads That Write ${observable} at ${node}`}
+              onClick={() => actions.request({ type: 'mapHeads', feature: at })}
+            />
+          ) : (
+            node
+          )}
+        </span>
         <span class="m-quiet">{`norm ${signed(norm).replace('+', '')}, path ${path}${named}`}</span>
       </dd>
     </>
   );
 }
 
-function SelectedPair({ picture, pair }: { picture: CouplingPicture; pair: Pair }): VNode {
+function SelectedPair(props: Pick<CouplingProps, 'picture' | 'actions'> & { readonly pair: Pair }): VNode {
+  const { pair, ...own } = props;
   return (
     <section class="m-coupling-pair">
       <h2>Selected pair</h2>
       <dl>
-        <PairLine picture={picture} at={pair.row} what="row" />
-        <PairLine picture={picture} at={pair.column} what="column" />
+        <PairLine {...own} at={pair.row} what="row" />
+        <PairLine {...own} at={pair.column} what="column" />
       </dl>
     </section>
   );
@@ -94,7 +113,7 @@ export function CouplingView(props: CouplingProps): VNode {
     <div class={`m-coupling m-coupling-${layout}`}>
       <div class="m-coupling-main">
         <Matrix {...props} width={matrix} pair={pair} />
-        <SelectedPair picture={picture} pair={pair} />
+        <SelectedPair picture={picture} actions={props.actions} pair={pair} />
       </div>
       <div class="m-coupling-detail" style={layout === 'beside' ? { width: `${detail}px` } : {}}>
         <Measured {...props} width={detail} pair={pair} />

@@ -17,7 +17,6 @@ interface Angle {
   readonly id: 'expected' | 'bound' | 'boundary' | 'prompt';
   readonly value: number;
   readonly words: string;
-  readonly line: number;
   readonly rho: number | null;
 }
 
@@ -32,14 +31,34 @@ const labelOf = ({ words, value, rho }: Angle): string =>
 const isOwn = ({ id }: Angle): boolean => id === 'boundary' || id === 'prompt';
 
 function anglesOf({ expected, bound, boundary, prompt }: NormCard): Angle[] {
-  const at = (id: Angle['id'], line: number, value: number | undefined, words: string, rho: number | null = null) =>
-    value === undefined || !Number.isFinite(value) ? [] : [{ id, line, value, words, rho }];
+  const at = (id: Angle['id'], value: number | undefined, words: string, rho: number | null = null) =>
+    value === undefined || !Number.isFinite(value) ? [] : [{ id, value, words, rho }];
   return [
-    ...at('expected', 0, expected, 'expected'),
-    ...at('bound', 1, bound ?? undefined, 'theorem bound'),
-    ...at('boundary', 2, boundary?.angle, 'at the boundary', boundary?.rho ?? null),
-    ...at('prompt', 3, prompt?.angle, 'at this prompt', prompt?.rho ?? null),
+    ...at('expected', expected, 'expected'),
+    ...at('bound', bound ?? undefined, 'theorem bound'),
+    ...at('boundary', boundary?.angle, 'at the boundary', boundary?.rho ?? null),
+    ...at('prompt', prompt?.angle, 'at this prompt', prompt?.rho ?? null),
   ];
+}
+
+/** Where an angle's text stands beside its line: at the right where there is room. */
+interface PlacedAngle extends Angle {
+  readonly at: number;
+  readonly right: boolean;
+  readonly y: number;
+}
+
+/**
+ * A line of text for each angle, so that no text is crossed by another angle's line, which begins at its own text: from the top those
+ * at the left of their lines, from the right inwards, then the others from the left.
+ */
+function placed(angles: readonly Angle[], { plot, x }: Frame): readonly PlacedAngle[] {
+  const sided = angles.map((angle) => {
+    const at = x.of(angle.value);
+    return { ...angle, at, right: at + 7 + numberWidth(labelOf(angle), 11) <= plot.right };
+  });
+  sided.sort((a, b) => Number(a.right) - Number(b.right) || (a.right ? a.at - b.at : b.at - a.at));
+  return sided.map((angle, line) => ({ ...angle, y: plot.top + 11 + line * lineHeight }));
 }
 
 interface Frame {
@@ -68,20 +87,11 @@ function Hill({ frame, density }: { frame: Frame; density: NormCard['density'] }
   return <path d={d} fill={theme.palette.secondary} opacity={0.5} />;
 }
 
-/** Where an angle's text stands: beside its line, at the right where there is room, on a line of its own. */
-function textPlace({ plot, x }: Frame, angle: Angle) {
-  const { value, line } = angle;
-  const at = x.of(value);
-  const fits = at + 7 + numberWidth(labelOf(angle), 11) <= plot.right;
-  const y = plot.top + 11 + line * lineHeight;
-  return fits ? { at, y, x: at + 7, anchor: 'start' as const } : { at, y, x: at - 7, anchor: 'end' as const };
-}
-
 /** An angle as a line; those of the observable itself end in a dot. */
-function AngleLine({ frame, angle }: { frame: Frame; angle: Angle }): VNode {
+function AngleLine({ frame, angle }: { frame: Frame; angle: PlacedAngle }): VNode {
   const { theme, plot } = frame;
+  const { at, y } = angle;
   const color = colorOf(theme, angle.id);
-  const { at, y } = textPlace(frame, angle);
   return (
     <g stroke={color}>
       <line
@@ -105,14 +115,14 @@ function AngleLine({ frame, angle }: { frame: Frame; angle: Angle }): VNode {
   );
 }
 
-function AngleText({ frame, angle }: { frame: Frame; angle: Angle }): VNode {
+function AngleText({ frame, angle }: { frame: Frame; angle: PlacedAngle }): VNode {
   const { theme } = frame;
-  const { x, y, anchor } = textPlace(frame, angle);
+  const { at, y, right } = angle;
   return (
     <text
-      x={x}
+      x={right ? at + 7 : at - 7}
       y={y}
-      text-anchor={anchor}
+      text-anchor={right ? 'start' : 'end'}
       font-family={theme.uiFont}
       font-size={11}
       fill={colorOf(theme, angle.id)}
@@ -125,15 +135,15 @@ function AngleText({ frame, angle }: { frame: Frame; angle: Angle }): VNode {
   );
 }
 
-function marksOf(angles: readonly Angle[], { plot, x }: Frame): ChartMark[] {
+function marksOf(angles: readonly PlacedAngle[], { plot }: Frame): ChartMark[] {
   const marks = angles.map((angle): ChartMark => {
-    const { id, value, words, line, rho } = angle;
-    const box = { x: x.of(value) - 5, y: plot.bottom - 5, width: 10, height: 10 };
+    const { id, value, words, at, y, rho } = angle;
+    const box = { x: at - 5, y: plot.bottom - 5, width: 10, height: 10 };
     return {
       id,
       series: isOwn(angle) ? 0 : 1,
-      x: x.of(value),
-      y: plot.top + line * lineHeight,
+      x: at,
+      y: y - 11,
       box,
       name: words,
       value,
@@ -146,12 +156,13 @@ function marksOf(angles: readonly Angle[], { plot, x }: Frame): ChartMark[] {
 
 /** The angle between an observable and its pull-back through the final norm, over that of random observables. */
 export function normDrawing(theme: Theme, card: NormCard, width: number): ChartDrawing {
-  const angles = anglesOf(card);
+  const all = anglesOf(card);
   const plot: Plot = { left, right: width - 14, top: 2, bottom: 2 + labelLines * lineHeight + 8 + curveHeight };
-  const ends = [0, ...angles.map(({ value }) => value * 1.05), card.expected * 4];
+  const ends = [0, ...all.map(({ value }) => value * 1.05), card.expected * 4];
   const wanted = Math.max(3, Math.floor(width / 110));
   const x = linearScale(ends, { start: plot.left, end: plot.right, unit: 'degrees', wanted });
   const frame: Frame = { theme, plot, x };
+  const angles = placed(all, frame);
   const last = x.ticks[x.ticks.length - 1];
   const content = (
     <g>

@@ -6,10 +6,11 @@ export function Button(props: { label: string; primary?: boolean; onClick: () =>
   return h('vscode-button', { appearance, onClick: props.onClick } as Record<string, unknown>, props.label);
 }
 
-/** An action in the flow of text. */
-export function LinkButton(props: { label: string; onClick: () => void }): VNode {
+/** An action in the flow of text. `title`: what it does, where the label alone does not say. */
+export function LinkButton(props: { label: string; title?: string; onClick: () => void }): VNode {
+  const { title } = props;
   return (
-    <button type="button" class="m-link" onClick={props.onClick}>
+    <button type="button" class="m-link" title={title} aria-label={title} onClick={props.onClick}>
       {props.label}
     </button>
   );

@@ -27,6 +27,11 @@ const asked = {
   corpus: 'absent.txt',
 };
 
+const row = {
+  ...{ id: 'a', clean: 'The farmer said that', corrupted: 'The nurse said that', roles: { name: 1, end: -1 } },
+  answers: [{ name: 'answer', pos: -1, token: ' he', foils: [' she'] }],
+};
+
 /** Opens a result of a coupling at a place below the folder. */
 async function open(...path: string[]) {
   const file = join(folder, ...path);
@@ -67,17 +72,32 @@ describe('what the panel of a coupling asks for', () => {
     const text = 'model: small-world\ndata: d.jsonl\nsteps:\n  - name: coupled\n    run: baseline\n  - run: baselin\n';
     writeFileSync(file, text);
     const topTokens = { type: 'coupling', request: { type: 'topTokens', features: [0, 1] } } as const;
-    for (const message of [ask, topTokens]) await assert.rejects(panel.receive(message), /Line 6: .*baselin/);
+    const mapHeads = { type: 'coupling', request: { type: 'mapHeads', feature: 1 } } as const;
+    for (const message of [ask, topTokens, mapHeads]) await assert.rejects(panel.receive(message), /Line 6: .*baselin/);
     await assert.rejects(panel.receive({ type: 'descend', under: 'L1.H0@name' }), /Line 6: /);
     assert.equal(readFileSync(file, 'utf8'), text);
   });
 
+  it('maps the heads that write a feature: one step, run and opened', async () => {
+    const panel = await open('mapped.results', 'coupled.mechanist.json');
+    writeFileSync(join(folder, 'mapped.jsonl'), JSON.stringify(row));
+    const file = join(folder, 'mapped.experiment.yaml');
+    writeFileSync(file, 'model: small-world\ndata: mapped.jsonl\nsteps:\n  - name: coupled\n    run: baseline\n');
+    for (let click = 0; click < 2; click++) {
+      await panel.receive({ type: 'coupling', request: { type: 'mapHeads', feature: 1 } });
+      const step = 'name: heads-under\n    run: heads-map\n    with:\n      observable: { " she": 1, " he": -1 }\n';
+      const [before, after, ...more] = readFileSync(file, 'utf8').split(`${step}      under: "L1.H4@name"`);
+      assert.ok(before.endsWith('- ') && after !== undefined && more.length === 0, readFileSync(file, 'utf8'));
+    }
+    await until('the map', () =>
+      extension()
+        .exports.figuresPanels()
+        .some(({ state }) => state.title === 'heads-under.mechanist.json' && state.document !== null),
+    );
+  });
+
   it('adds one step for two clicks, and opens no result that is not there', async () => {
     const panel = await open('twice.results', 'coupled.mechanist.json');
-    const row = {
-      ...{ id: 'a', clean: 'The farmer said that', corrupted: 'The nurse said that', roles: { name: 1, end: -1 } },
-      answers: [{ name: 'answer', pos: -1, token: ' he', foils: [' she'] }],
-    };
     writeFileSync(join(folder, 'twice.jsonl'), JSON.stringify(row));
     const file = join(folder, 'twice.experiment.yaml');
     writeFileSync(file, 'model: small-world\ndata: twice.jsonl\nsteps:\n  - name: coupled\n    run: baseline\n');

@@ -86,19 +86,21 @@ describe.skipIf(executable === null)(`panel of a coupling in a browser${reason}`
     await page.context().close();
   });
 
-  test('asks its host for a corpus, the boundary, and the top tokens of the pair', async () => {
+  test('asks its host for a corpus, the boundary, the top tokens of the pair, and what writes one of it', async () => {
     const panel = await open('light', 1340);
     const { page } = panel;
     const cell = page.locator('[data-cell="0,8"] rect').first();
     await cell.click();
     await page.getByRole('button', { name: 'Use Boundary' }).click();
     await page.getByRole('button', { name: 'Top Tokens' }).click();
+    await page.getByRole('button', { name: 'Map the Heads That Write occupations at L21.H4' }).press('Enter');
     await panel.send(shown({ corpus: false }));
     await page.getByRole('button', { name: 'Choose Corpus' }).click();
     const requests = (await panel.sent()).filter(({ type }) => (type as string) === 'coupling');
     expect(requests).toEqual([
       { type: 'coupling', request: { type: 'useBoundary' } },
       { type: 'coupling', request: { type: 'topTokens', features: [0, 8] } },
+      { type: 'coupling', request: { type: 'mapHeads', feature: 8 } },
       { type: 'coupling', request: { type: 'chooseCorpus' } },
     ]);
     await page.context().close();

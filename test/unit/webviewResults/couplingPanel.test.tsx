@@ -117,6 +117,22 @@ describe('what it draws', () => {
     expect(html).toContain('>Use Boundary</button>');
   });
 
+  test('maps the heads that write a feature where there are pairs, and not what is embedded', () => {
+    const picture = makeCoupling(one);
+    const drawn = (change: Partial<typeof picture>): string => {
+      const document = { ...makeCouplingResult(one), pictures: [{ ...picture, ...change }] };
+      const state = { title: 'a', document, error: null };
+      return renderToString(
+        <FiguresPanel state={state} view={initialView} theme={plainTheme('dark')} width={1340} actions={actions} />,
+      );
+    };
+    const wanted = /aria-label="Map the Heads That Write/g;
+    expect(drawn({}).match(wanted)).toHaveLength(2);
+    const embedded = picture.features.map((feature) => ({ ...feature, node: 'L21.H4 <= emb' }));
+    expect(drawn({ features: embedded })).not.toMatch(wanted);
+    expect(drawn({ norms: picture.norms.map((norm) => ({ ...norm, boundary: null })) })).not.toMatch(wanted);
+  });
+
   test('without a corpus the matrix works, and the way to one is offered', () => {
     const html = draw({ corpus: false });
     expect(html).toContain('Choose Corpus');
