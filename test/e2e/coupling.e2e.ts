@@ -158,4 +158,14 @@ describe('an experiment that couples features', () => {
     await workbench.screenshot('dark', 'debias');
     expect(await readAxe(frame)).toEqual([]);
   });
+
+  step('a node of the pair leads to the heads that write there', async () => {
+    await workbench.openFile('coupling.mechanist.json');
+    frame = await panelWith(/Measured on text/);
+    await frame.getByRole('button', { name: /^Map the Heads That Write object at L1\.H0/ }).click();
+    const map = await panelWith(/What writes ␣her − ␣him through L1\.H0@name/);
+    expect(written()).toContain('run: heads-map\n    with:\n      observable: object\n      under: "L1.H0');
+    await workbench.screenshot('dark', 'heads that write a feature');
+    expect(await readAxe(map)).toEqual([]);
+  });
 });
