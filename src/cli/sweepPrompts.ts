@@ -67,7 +67,7 @@ export async function withCorruption(
   const lines = createReadStream(resolve(cwd, file), 'utf8');
   const { seed } = question;
   const options = { corruptions: [corruption], signal, ...(seed !== undefined && { seed }) };
-  const { items, problems, refused, corruptions } = await loadTaskSet(
+  const { items, problems, corruptions } = await loadTaskSet(
     { name: basename(file), lines },
     tokenizer,
     config.nCtx,
@@ -75,8 +75,8 @@ export async function withCorruption(
   ).finally(() => lines.destroy());
   const error = problems.find(({ severity }) => severity === 'error');
   if (error !== undefined) refuse(`:${describeDatasetProblem(error)}`);
-  if (refused > 0 || items.length !== prompts.length)
-    refuse(`: ${refused} rows are refused; run "mechanist dataset check" for their places.`);
+  if (items.length !== prompts.length)
+    refuse(`: ${prompts.length - items.length} rows are refused; run "mechanist dataset check" for their places.`);
   const [name, ...others] = corruptions;
   if (others.length > 0)
     refuse(`: ${corruption} is a corruption for each answer; a sweep has one. Name one of ${corruptions.join(', ')}.`);

@@ -30,28 +30,17 @@ async function haveModel(context: CommandContext, document: vscode.TextDocument)
   return picked === 'Download' && (await downloadModel(context, { id: choice.absent.name })) !== undefined;
 }
 
-/** Whether a step has a result to open. @throws MechanistError `bad-input`: it has none, because it could not be run */
-async function hasResult(
+/** Opens the result of a step, if there is one, or one of all of them, as the figures they are. */
+async function openResult(
   { experiments }: CommandContext,
   document: vscode.TextDocument,
-  name: string,
-): Promise<boolean> {
-  const { documents, results, runs } = experiments;
-  if (results.of(document).steps.has(name)) return true;
-  await results.refresh(document);
-  if (results.of(document).steps.has(name)) return true;
-  const file = documents.file(document);
-  const step = file.steps.find((own) => own.name === name);
-  const state = step && runs.state(document, file, step);
-  if (state?.kind === 'failed') throw new MechanistError('bad-input', `${name}: ${state.message}`);
-  return false;
-}
-
-/** Opens the result of a step, or one of all of them, as the figures they are. */
-async function openResult(context: CommandContext, document: vscode.TextDocument, step?: string): Promise<void> {
-  const { experiments } = context;
-  if (step !== undefined && !(await hasResult(context, document, step))) return;
-  const { steps } = experiments.results.of(document);
+  step?: string,
+): Promise<void> {
+  const { results } = experiments;
+  const lacks = () => step !== undefined && !results.of(document).steps.has(step);
+  if (lacks()) await results.refresh(document);
+  if (lacks()) return;
+  const { steps } = results.of(document);
   const names = experiments.documents.file(document).steps.flatMap(({ name }) => (steps.has(name) ? [name] : []));
   const only = step ?? (names.length === 1 ? names[0] : undefined);
   const chosen = only ?? (await vscode.window.showQuickPick(names, { title: 'Open Result', placeHolder: 'Step' }));

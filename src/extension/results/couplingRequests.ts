@@ -21,13 +21,21 @@ import { exists } from '../files.ts';
 /** The open experiments, and whether one can be run now. */
 export interface Experiments {
   readonly documents: ExperimentDocuments;
-  readonly runs: Pick<ExperimentRuns, 'check'>;
+  readonly runs: Pick<ExperimentRuns, 'check' | 'state'>;
 }
 
 /** A step of an experiment that a result was made by. */
 export interface Place {
   readonly document: vscode.TextDocument;
   readonly step: string;
+}
+
+/** A step that is to be run once its experiment has been changed. */
+export interface WantedStep {
+  readonly place: Place;
+  readonly step: string;
+  /** Its result is to be opened then. */
+  readonly open: boolean;
 }
 
 const notFound = (what: string): MechanistError =>
@@ -66,14 +74,19 @@ export async function change({ document }: Place, edit: TextEdit | null): Promis
 const set = (place: Place, key: string, value: string): Promise<void> =>
   change(place, setStepParameter(place.document.getText(), place.step, key, value));
 
-/** Runs a step, or opens its result. */
-export async function run(
-  { document }: Place,
-  step: string,
-  action: ExperimentTarget['action'] = 'run',
-): Promise<void> {
-  const target: ExperimentTarget = { uri: document.uri.toString(), step, action };
-  await vscode.commands.executeCommand('mechanist.runExperiment', target);
+/** @throws MechanistError `bad-input`: it could not be run; what an earlier run left is not opened for an answer */
+export async function runStep({ place, step, open }: WantedStep, { documents, runs }: Experiments): Promise<void> {
+  const { document } = place;
+  const act = async (action: NonNullable<ExperimentTarget['action']>) => {
+    const target: ExperimentTarget = { uri: document.uri.toString(), step, action };
+    await vscode.commands.executeCommand('mechanist.runExperiment', target);
+  };
+  await act('run');
+  const file = documents.file(document);
+  const own = file.steps.find(({ name }) => name === step);
+  const state = own && runs.state(document, file, own);
+  if (state?.kind === 'failed') throw new MechanistError('bad-input', `${step}: ${state.message}`);
+  if (open) await act('open');
 }
 
 /** Asks for a corpus; its name as the experiment writes it, or undefined. */
@@ -89,12 +102,12 @@ async function chooseCorpus({ document }: Place): Promise<string | undefined> {
   return uri && relative(folder.fsPath, uri.fsPath).replaceAll('\\', '/');
 }
 
-async function showTopTokens(
+async function topTokensStep(
   place: Place,
   { documents, runs }: Experiments,
   params: CoupledParams,
   at: readonly [row: number, column: number],
-): Promise<void> {
+): Promise<WantedStep | null> {
   const file = documents.file(place.document);
   const wanted = pairOf(params, at);
   let step = topTokensOf(file, wanted);
@@ -102,17 +115,17 @@ async function showTopTokens(
     // Nothing is written for a step that would not be run.
     runs.check(place.document);
     const corpus = params.corpus ?? (await chooseCorpus(place));
-    if (corpus === undefined) return;
+    if (corpus === undefined) return null;
     step = freeName(file, 'top-tokens');
     const lines = topTokensLines(step, wanted, params, corpus);
     await change(place, appendStep(place.document.getText(), lines));
   }
-  await run(place, step);
-  await run(place, step, 'open');
+  return { place, step, open: true };
 }
 
 /**
- * Does what was asked in the panel of a coupling: changes the experiment that made it, and runs the step.
+ * Does what was asked in the panel of a coupling: changes the experiment that made it.
+ * @returns the step that is to be run then; null where a person chose nothing
  * @throws MechanistError `bad-input` where the experiment is not found, cannot be changed, or cannot be run now
  */
 export async function answerCoupling(
@@ -120,18 +133,16 @@ export async function answerCoupling(
   figures: Pick<FiguresDocument, 'request'>,
   request: Exclude<CouplingRequest, { type: 'mapHeads' }>,
   experiments: Experiments,
-): Promise<void> {
+): Promise<WantedStep | null> {
   const place = await placeOf(result, experiments);
-  if (request.type === 'topTokens') {
-    await showTopTokens(place, experiments, figures.request.with as CoupledParams, request.features);
-    return;
-  }
+  if (request.type === 'topTokens')
+    return await topTokensStep(place, experiments, figures.request.with as CoupledParams, request.features);
   experiments.runs.check(place.document);
   if (request.type === 'useBoundary') await set(place, 'point', 'boundary');
   else {
     const corpus = await chooseCorpus(place);
-    if (corpus === undefined) return;
+    if (corpus === undefined) return null;
     await set(place, 'corpus', plainText(corpus));
   }
-  await run(place, place.step);
+  return { place, step: place.step, open: false };
 }

@@ -3,16 +3,21 @@ import { appendStep } from '../../core/tasks/experiment/editStep.ts';
 import { type MapParams, mapLines, mapUnder } from '../../core/tasks/experiment/headsMapStep.ts';
 import { type CoupledParams, freeName } from '../../core/tasks/experiment/topTokensStep.ts';
 import { coupledFeatures } from '../../shared/couplingFeatures.ts';
+import { MechanistError } from '../../shared/errors.ts';
 import type { FiguresDocument } from '../../shared/figures.ts';
-import { change, type Experiments, type Place, placeOf, run } from './couplingRequests.ts';
+import { change, type Experiments, type Place, placeOf, type WantedStep } from './couplingRequests.ts';
 
-/** Runs and opens the step that maps the heads of an observable under a path; it is added to the experiment where it is not there. */
-async function mapHeads(
+/** Nothing writes what the first block reads but the embedding. */
+const FIRST = /(?:emb|L0\.H\d+|MLP 0)(?:@\S+)?$/;
+
+/** The step that maps the heads of an observable under a path; it is added to the experiment where it is not there. */
+async function mapStep(
   place: Place,
   { documents, runs }: Experiments,
   params: MapParams,
   under: string,
-): Promise<void> {
+): Promise<WantedStep> {
+  if (FIRST.test(under)) throw new MechanistError('bad-input', `No head writes to what ${under} reads.`);
   const file = documents.file(place.document);
   let step = mapUnder(file, params, under);
   if (step === undefined) {
@@ -20,13 +25,13 @@ async function mapHeads(
     step = freeName(file, 'heads-under');
     await change(place, appendStep(place.document.getText(), mapLines(step, params, under)));
   }
-  await run(place, step);
-  await run(place, step, 'open');
+  return { place, step, open: true };
 }
 
 /**
  * Goes one node down a map of heads: a step of the same observable under the path, which is added to the experiment where it is not
- * there, then run and opened.
+ * there.
+ * @returns the step that is to be run then
  * @throws MechanistError `bad-input` where the experiment is not found, cannot be changed, or cannot be run now
  */
 export async function descend(
@@ -34,20 +39,20 @@ export async function descend(
   { request }: Pick<FiguresDocument, 'request'>,
   under: string,
   experiments: Experiments,
-): Promise<void> {
-  await mapHeads(await placeOf(result, experiments), experiments, request.with as MapParams, under);
+): Promise<WantedStep> {
+  return await mapStep(await placeOf(result, experiments), experiments, request.with as MapParams, under);
 }
 
-/** Maps the heads that write a feature of a coupling, as `descend`; there is no such map of what the step does not name. */
+/** Maps the heads that write a feature of a coupling, as `descend`; null for what its step does not name. */
 export async function descendFeature(
   result: vscode.Uri,
   { request }: Pick<FiguresDocument, 'request'>,
   feature: number,
   experiments: Experiments,
-): Promise<void> {
+): Promise<WantedStep | null> {
   const { features, corruption } = request.with as CoupledParams;
   const found = coupledFeatures(features).at(feature);
-  if (found === undefined) return;
+  if (found === undefined) return null;
   const params = { observable: found.observable, ...(corruption !== undefined && { corruption }) };
-  await mapHeads(await placeOf(result, experiments), experiments, params, found.path);
+  return await mapStep(await placeOf(result, experiments), experiments, params, found.path);
 }

@@ -1,10 +1,14 @@
 import * as vscode from 'vscode';
+import type { FiguresDocument } from '../../shared/figures.ts';
 import type { FiguresPanelState, FromFiguresPanel, ToFiguresPanel } from '../../shared/figuresPanelProtocol.ts';
 import type { Messages } from '../runWithProgress.ts';
 import { panelHtml, panelRoots } from '../trace/panelHtml.ts';
 import { saveExport } from '../trace/saveExport.ts';
-import { answerCoupling, type Experiments } from './couplingRequests.ts';
+import { answerCoupling, type Experiments, runStep, type WantedStep } from './couplingRequests.ts';
 import { descend, descendFeature } from './descendRequest.ts';
+
+/** What changes the experiment behind the figures. */
+type ExperimentMessage = Extract<FromFiguresPanel, { type: 'descend' | 'coupling' }>;
 
 export interface FiguresContext {
   readonly extensionUri: vscode.Uri;
@@ -61,20 +65,26 @@ export class FiguresPanel {
     void this.#panel.webview.postMessage({ type: 'state', state: this.#state } satisfies ToFiguresPanel);
   }
 
-  /** Changes the experiment behind these figures and runs it. */
-  async #change(message: Extract<FromFiguresPanel, { type: 'descend' | 'coupling' }>): Promise<void> {
-    const { document } = this.#state;
-    if (this.#changing || document?.kind !== 'figures') return;
+  /** Changes the experiment behind these figures, and says what is to be run then. */
+  async #change(message: ExperimentMessage, document: FiguresDocument): Promise<WantedStep | null> {
     const { experiments } = this.#context;
     this.#changing = true;
     try {
-      if (message.type === 'descend') await descend(this.#uri, document, message.under, experiments);
-      else if (message.request.type === 'mapHeads')
-        await descendFeature(this.#uri, document, message.request.feature, experiments);
-      else await answerCoupling(this.#uri, document, message.request, experiments);
+      if (message.type === 'descend') return await descend(this.#uri, document, message.under, experiments);
+      const { request } = message;
+      return request.type === 'mapHeads'
+        ? await descendFeature(this.#uri, document, request.feature, experiments)
+        : await answerCoupling(this.#uri, document, request, experiments);
     } finally {
       this.#changing = false;
     }
+  }
+
+  async #changeAndRun(message: ExperimentMessage): Promise<void> {
+    const { document } = this.#state;
+    if (this.#changing || document?.kind !== 'figures') return;
+    const wanted = await this.#change(message, document);
+    if (wanted !== null) await runStep(wanted, this.#context.experiments);
   }
 
   /** Does what the page asks for. */
@@ -97,7 +107,7 @@ export class FiguresPanel {
         break;
       case 'descend':
       case 'coupling':
-        await this.#change(message);
+        await this.#changeAndRun(message);
         break;
     }
   }

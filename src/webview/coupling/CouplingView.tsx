@@ -65,8 +65,8 @@ interface PairLineProps extends Pick<CouplingProps, 'picture' | 'actions'> {
 
 function PairLine({ picture, actions, at, what }: PairLineProps): VNode {
   const { observable, node, norm, path, terms } = picture.features[at];
-  // Heads are mapped between the two prompts of pairs, and nothing writes what is embedded.
-  const mapped = !node.endsWith('emb') && picture.norms.some(({ boundary }) => boundary !== null);
+  // Heads are mapped between the two prompts of pairs, and none writes what the first block reads.
+  const mapped = !/(?:emb|L0\.H\d+|MLP 0)$/.test(node) && picture.norms.some(({ boundary }) => boundary !== null);
   const named = terms === observable ? '' : `, ${terms}`;
   return (
     <>

@@ -49,8 +49,8 @@ interface PlacedAngle extends Angle {
 }
 
 /**
- * A line of text for each angle, so that no text is crossed by another angle's line, which begins at its own text: from the top those
- * at the left of their lines, from the right inwards, then the others from the left.
+ * A line of text for each angle. Lines begin at their own texts, so that in this order few cross another's text: from the top those at
+ * the left of their lines, from the right inwards, then the others from the left.
  */
 function placed(angles: readonly Angle[], { plot, x }: Frame): readonly PlacedAngle[] {
   const sided = angles.map((angle) => {

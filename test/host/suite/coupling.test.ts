@@ -23,7 +23,7 @@ const observables = ['occupations', 'Dem. − Rep.'];
 
 /** Features of the coupling, and a corpus that is not there. */
 const asked = {
-  features: { observables: [{ ' she': 1, ' he': -1 }], paths: ['L1.H0@name', 'L1.H4@name'] },
+  features: { observables: [{ ' she': 1, ' he': -1 }], paths: ['L1.H0@name', 'L1.H4@name', 'L0.H2@name'] },
   corpus: 'absent.txt',
 };
 
@@ -89,6 +89,10 @@ describe('what the panel of a coupling asks for', () => {
       const [before, after, ...more] = readFileSync(file, 'utf8').split(`${step}      under: "L1.H4@name"`);
       assert.ok(before.endsWith('- ') && after !== undefined && more.length === 0, readFileSync(file, 'utf8'));
     }
+    const before = readFileSync(file, 'utf8');
+    const first = { type: 'coupling', request: { type: 'mapHeads', feature: 2 } } as const;
+    await assert.rejects(panel.receive(first), /No head writes to what L0\.H2@name reads/);
+    assert.equal(readFileSync(file, 'utf8'), before);
     await until('the map', () =>
       extension()
         .exports.figuresPanels()
@@ -102,7 +106,10 @@ describe('what the panel of a coupling asks for', () => {
     const file = join(folder, 'twice.experiment.yaml');
     writeFileSync(file, 'model: small-world\ndata: twice.jsonl\nsteps:\n  - name: coupled\n    run: baseline\n');
     const click = () => panel.receive({ type: 'coupling', request: { type: 'topTokens', features: [0, 1] } });
-    await Promise.all([click(), click()]);
+    // The corpus is not there: the step is written once, and why it failed is said once.
+    const [first, second] = await Promise.allSettled([click(), click()]);
+    assert.match(String(first.status === 'rejected' && first.reason), /top-tokens: .*absent\.txt/);
+    assert.equal(second.status, 'fulfilled');
     assert.equal(readFileSync(file, 'utf8').split('run: top-tokens').length, 2);
     const labels = vscode.window.tabGroups.all.flatMap(({ tabs }) => tabs.map(({ label }) => label));
     assert.deepEqual(

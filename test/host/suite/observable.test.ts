@@ -193,7 +193,7 @@ describe('observables of experiments', () => {
     const panel = await until('the map', () =>
       extension()
         .exports.figuresPanels()
-        .find(({ state }) => state.document !== null),
+        .find(({ state }) => state.title === 'map.mechanist.json' && state.document !== null),
     );
     for (const _ of ['first', 'again']) await panel.receive({ type: 'descend', under: 'L2.H1@job' });
     const text = document.getText();

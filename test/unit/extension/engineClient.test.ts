@@ -80,7 +80,9 @@ describe('EngineClient', () => {
     for (let i = 0; i < 2; i++) {
       await info('a');
       const again = info('wait').catch(() => info('b'));
-      process.kill(client.pid ?? 0, 'SIGKILL');
+      const { pid } = client;
+      if (pid === undefined) throw new Error('no engine to kill');
+      process.kill(pid, 'SIGKILL');
       expect(await again).toMatchObject({ ref: 'b' });
     }
   });

@@ -185,11 +185,6 @@ describe('Theorem 2, features that are known to have cosines .3, .6 and .9', () 
       expect(Math.abs(dot(x, second) - extreme)).toBeLessThan(1e-12 * Math.abs(claim.high));
     }
   });
-
-  it('leaves nothing open where the score is the largest that an input has', () => {
-    const y = new Float64Array(4).fill(1);
-    expect(conditionalScore(y, y, 4, 2)).toMatchObject({ mean: 4, low: 4, high: 4, variance: 0 });
-  });
 });
 
 describe('isotropic Gaussian inputs', () => {

@@ -70,6 +70,18 @@ describe('features from a file', () => {
     }
   });
 
+  it('are those of the tokens that are asked for', async () => {
+    const at = async (path: string, row?: string) => (await made({ path, file: FILE }, row)).path.at(-1)?.position;
+    const position = (await made({ path: 'L2.H1@first <= MLP 1' })).path[1].position ?? Number.NaN;
+    expect(await at(`L2.H1@${position + 1} <= MLP 1`)).toBe(position);
+    await expect(at(`L2.H1@${position + 2} <= MLP 1`)).rejects.toThrow(
+      /no such feature.* at L2.H1@\d+ <= MLP 1@\d+ \(/,
+    );
+    await expect(at('L2.H1@frist <= MLP 1')).rejects.toThrow('Did you mean first?');
+    // Elsewhere the path says where it is read.
+    expect(await at(`L2.H1@${position + 2} <= MLP 1`, 'r0')).toBe(position + 1);
+  });
+
   it('steer as the features that a step makes itself; their file belongs to the cells', async () => {
     const [, stored] = (await run([MAKE, steer(`, file: ${FILE}`)])).steps;
     const [, fresh] = (await run([MAKE, steer(', norm: jacobian')])).steps;
@@ -90,7 +102,7 @@ describe('features from a file', () => {
     const llama = await load(join(REFERENCE, 'models', 'llama-tied'), cache);
     await expect(refused({}, context(llama))).rejects.toThrow(/made with .*weights.*not with .*nothing in another/);
     await llama.close();
-    await expect(refused({ path: 'L0.H1' })).rejects.toThrow(/no such feature. It has .* at L2.H1 <= MLP 1 \(jacobian/);
+    await expect(refused({ path: 'L0.H1' })).rejects.toThrow(/no such feature. It has .* at L2.H1@.* \(jacobian/);
     await expect(refused({ observable: { a: 1, b: -2 } })).rejects.toThrow('no such feature');
     await expect(refused({ point: 'boundary' })).rejects.toThrow('no such feature');
     const weights = { path: join(REFERENCE, 'models', 'gpt2', 'model.safetensors'), hash: '' };
@@ -104,5 +116,15 @@ describe('features from a file', () => {
     ]);
     await expect(refused({})).rejects.toThrow(/several such features: .*scaled.*frozen.*Write norm and point/);
     await expect(refused({ norm: 'frozen' })).resolves.toMatchObject({ norm: 'frozen' });
+    await run(['  - { run: feature, with: { observables: [ab], paths: [L1.H0@first, L1.H0@2], row: r1 } }']);
+    const vectors = await Promise.all(
+      ['r0', 'r1'].flatMap((row) =>
+        ['first', '2'].map(async (role) => (await made({ path: `L1.H0@${role}`, file: FILE }, row)).vector),
+      ),
+    );
+    expect(vectors[2]).toEqual(vectors[0]);
+    expect(vectors[3]).toEqual(vectors[1]);
+    expect(distance(vectors[0], vectors[1])).toBeGreaterThan(1e-6);
+    await expect(made({ path: 'L1.H0', file: FILE }, 'r0')).rejects.toThrow(/several such .*@.*; .*@.*the path as/);
   });
 });

@@ -128,8 +128,9 @@ describe('what it draws', () => {
     };
     const wanted = /aria-label="Map the Heads That Write/g;
     expect(drawn({}).match(wanted)).toHaveLength(2);
-    const embedded = picture.features.map((feature) => ({ ...feature, node: 'L21.H4 <= emb' }));
-    expect(drawn({ features: embedded })).not.toMatch(wanted);
+    for (const node of ['L21.H4 <= emb', 'L0.H2', 'L1.H0 <= L0.H2', 'L1.H0 <= MLP 0']) {
+      expect(drawn({ features: picture.features.map((feature) => ({ ...feature, node })) })).not.toMatch(wanted);
+    }
     expect(drawn({ norms: picture.norms.map((norm) => ({ ...norm, boundary: null })) })).not.toMatch(wanted);
   });
 
