@@ -3,7 +3,7 @@ import { divergingColor, divergingPosition, quietTextOn, sequentialColor, textOn
 import { share, signedFixed, signedShort } from '../../shared/format.ts';
 import { isHighContrast } from '../../shared/palette.ts';
 import type { Box, MatrixCell, MatrixModel } from './matrixModel.ts';
-import { fitToken } from './text.ts';
+import { fitToken, numberWidth } from './text.ts';
 import type { Theme } from './theme.ts';
 import { unspoken } from './unspoken.ts';
 
@@ -36,11 +36,20 @@ export function Hatch({ theme, id }: { theme: Theme; id: string }): VNode {
   );
 }
 
-/** A cell's number: two decimals, `+.38` when the cell is narrow, shares without sign. */
+/** Two decimals; where the whole scale is small two digits of its end, as far as they fit. */
+function decimalsOf(model: MatrixModel, value: number, width: number): number {
+  if (model.max === 0 || model.max >= 0.1) return 2;
+  const wanted = Math.min(4, 1 + Math.ceil(-Math.log10(model.max)));
+  if (Math.abs(value) < 0.5 * 10 ** -wanted) return 2;
+  const fit = [4, 3].find((d) => d <= wanted && numberWidth(signedFixed(value, d), 11) <= width - 4);
+  return fit ?? 2;
+}
+
+/** A cell's number: `+.38` when the cell is narrow, shares without sign. */
 export function cellNumber(model: MatrixModel, value: number, width: number): string {
   if (Number.isNaN(value)) return 'NaN';
   if (model.scale === 'sequential') return share(Math.round(value * 100) / 100);
-  return width < 40 ? signedShort(value) : signedFixed(value);
+  return width < 40 ? signedShort(value) : signedFixed(value, decimalsOf(model, value, width));
 }
 
 function cellText({ model, cell, box, number, theme }: MarkProps): string {
