@@ -141,10 +141,15 @@ describe('a prompt file on the bundled model', () => {
   it('stands in for a model that is not here, says so, and offers the download', async () => {
     const document = await openPrompt(promptFile(smallWorld.replace('small-world', 'gpt2-medium'), prompt));
     await observableText(document);
-    const titles = await until('the row to say so', async () => {
-      const found = await lensTitles(document);
-      return /^small-world.* instead of gpt2-medium$/.test(found[0] ?? '') ? found : null;
-    });
+    let found: readonly string[] = [];
+    const titles = await until(
+      'the row to say so',
+      async () => {
+        found = await lensTitles(document);
+        return /^small-world.* instead of gpt2-medium$/.test(found[0] ?? '') ? found : null;
+      },
+      () => `${found.join(' | ')}${document.isClosed ? ', and the document is closed' : ''}`,
+    );
     assert.match(titles[1] ?? '', /^Download gpt2-medium, 1\.5 GB$/);
   });
 
