@@ -32,11 +32,17 @@ export async function until<T>(
   }
 }
 
-/** A new, unsaved prompt file in an editor. */
+/**
+ * A new, unsaved prompt file in an editor. VS Code gives it the name of one that was just closed, and, where that one's backup is
+ * still there, its text: then another is opened. Text that VS Code itself changes (lone surrogates) is taken the third time.
+ */
 export async function openPrompt(content: string): Promise<vscode.TextDocument> {
-  const document = await vscode.workspace.openTextDocument({ language: 'mechanist-prompt', content });
-  await vscode.window.showTextDocument(document);
-  return document;
+  for (let attempt = 1; ; attempt++) {
+    const document = await vscode.workspace.openTextDocument({ language: 'mechanist-prompt', content });
+    await vscode.window.showTextDocument(document);
+    if (document.getText() === content || attempt === 3) return document;
+    await closeEditors();
+  }
 }
 
 /** Prompts under front matter. */
