@@ -36,6 +36,11 @@ export type PathNode =
   | { readonly kind: 'mlp'; readonly layer: number; readonly position: number | null }
   | { readonly kind: 'embedding'; readonly position: number | null };
 
+/** Whether heads write what the last node of a path reads: not the embedding, nor what the first block reads. `MLP 0` counts as such. */
+export function headsWriteTo(path: string): boolean {
+  return !/(?:emb|L0\.H\d+|MLP 0)(?:@\S+)?$/.test(path);
+}
+
 /** A feature vector as a person asks for it. */
 export interface FeatureSpec {
   /** Name of an observable, or tokens and weights. */

@@ -8,6 +8,7 @@ import { readSafetensorsHeader, type SafetensorsHeader } from '../models/safeten
 import type { StoredTensor } from '../models/storedTensor.ts';
 import { printPath } from '../tasks/pathText.ts';
 import { requirePath, resolvePath } from '../tasks/resolvePath.ts';
+import { keyHasPath } from './featureKeys.ts';
 import type { FeaturePrompt, FeatureVector } from './featureVector.ts';
 
 /** What a file says of a vector, beside its numbers, and the prompt that it was made at. */
@@ -87,8 +88,7 @@ function samePath(path: readonly PathNode[], wanted: readonly PathNode[], tokens
 
 /** The one that was written as the spec's path is, among several that differ by their tokens. */
 function writtenAs(entries: readonly Entry[], path: string): readonly Entry[] {
-  const written = path.replaceAll(/\s+/g, '');
-  const same = entries.filter(({ name }) => name.slice(name.indexOf(':') + 1).replace(/#\d+$/, '') === written);
+  const same = entries.filter(({ name }) => keyHasPath(name, path));
   return same.length > 0 ? same : entries;
 }
 

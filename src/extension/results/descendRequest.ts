@@ -4,11 +4,9 @@ import { type MapParams, mapLines, mapUnder } from '../../core/tasks/experiment/
 import { type CoupledParams, freeName } from '../../core/tasks/experiment/topTokensStep.ts';
 import { coupledFeatures } from '../../shared/couplingFeatures.ts';
 import { MechanistError } from '../../shared/errors.ts';
+import { headsWriteTo } from '../../shared/features.ts';
 import type { FiguresDocument } from '../../shared/figures.ts';
 import { change, type Experiments, type Place, placeOf, type WantedStep } from './couplingRequests.ts';
-
-/** Nothing writes what the first block reads but the embedding. */
-const FIRST = /(?:emb|L0\.H\d+|MLP 0)(?:@\S+)?$/;
 
 /** The step that maps the heads of an observable under a path; it is added to the experiment where it is not there. */
 async function mapStep(
@@ -17,7 +15,7 @@ async function mapStep(
   params: MapParams,
   under: string,
 ): Promise<WantedStep> {
-  if (FIRST.test(under)) throw new MechanistError('bad-input', `No head writes to what ${under} reads.`);
+  if (!headsWriteTo(under)) throw new MechanistError('bad-input', `No head writes to what ${under} reads.`);
   const file = documents.file(place.document);
   let step = mapUnder(file, params, under);
   if (step === undefined) {

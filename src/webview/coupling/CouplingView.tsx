@@ -1,5 +1,6 @@
 import type { VNode } from 'preact';
 import { useMemo } from 'preact/hooks';
+import { headsWriteTo } from '../../shared/features.ts';
 import { signed } from '../../shared/format.ts';
 import { LinkButton } from '../figures/Button.tsx';
 import { DivergingKey } from '../figures/DivergingKey.tsx';
@@ -66,7 +67,7 @@ interface PairLineProps extends Pick<CouplingProps, 'picture' | 'actions'> {
 function PairLine({ picture, actions, at, what }: PairLineProps): VNode {
   const { observable, node, norm, path, terms } = picture.features[at];
   // Heads are mapped between the two prompts of pairs, and none writes what the first block reads.
-  const mapped = !/(?:emb|L0\.H\d+|MLP 0)$/.test(node) && picture.norms.some(({ boundary }) => boundary !== null);
+  const mapped = headsWriteTo(node) && picture.norms.some(({ boundary }) => boundary !== null);
   const named = terms === observable ? '' : `, ${terms}`;
   return (
     <>

@@ -1,27 +1,15 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { AnalysisEngine } from '../../../src/core/analyses/analysisEngine.ts';
-import { createModelStore } from '../../../src/core/session/createModelStore.ts';
-import { loadModel } from '../../../src/core/session/loadModel.ts';
-import { ModelTurns, type TurnJob } from '../../../src/engine/modelTurns.ts';
+import type { TurnJob } from '../../../src/engine/modelTurns.ts';
+import { bundledTurns } from '../../support/bundledTurns.ts';
 
-const root = resolve(import.meta.dirname, '../../..');
-const cacheDir = mkdtempSync(join(tmpdir(), 'mechanist-turns-'));
-afterAll(() => rmSync(cacheDir, { recursive: true, force: true }));
+const { turns, remove } = bundledTurns();
+afterAll(remove);
 
-const store = createModelStore({
-  ...{ cacheDir, bundledDir: join(root, 'models'), cwd: root, hubUrl: undefined },
-  availableBytes: () => 8e9,
-});
 const context = { signal: new AbortController().signal, onProgress: () => undefined };
 
 describe('turns on a model', () => {
   it('count to each long run its own forward passes, whatever runs when it gives way', async () => {
-    const turns = new ModelTurns(store, (located, on) =>
-      loadModel(store, located, { threads: 1, cacheBytes: 0, version: '0.0.0-test' }, on),
-    );
     const counted: Record<string, number> = {};
     /** `pieces` passes of `tokens` positions each, giving way before each. */
     const long = (name: string, tokens: number, pieces: number) =>

@@ -35,15 +35,12 @@ describe('the steps feature and head-norms', () => {
   });
 
   const observable = { a: 1, b: -1 };
+  const head = ['model: m', 'data: d', 'observables: { ab: { a: 1, b: -1 } }', 'steps:', '  - run: feature'];
   const context = () => stepContext(engine, task);
 
   it('write vectors with all they come from beside the result', async () => {
     const text = [
-      'model: m',
-      'data: d',
-      'observables: { ab: { a: 1, b: -1 } }',
-      'steps:',
-      '  - run: feature',
+      ...head,
       '    with: { observables: [ab], paths: [L2.H1@first <= MLP 1, emb], norm: jacobian, point: mean, row: r1 }',
     ].join('\n');
     const file = new ExperimentParser(kinds).parse(text);
@@ -86,11 +83,7 @@ describe('the steps feature and head-norms', () => {
 
   it('take the norm and point of the step where a feature names none, as its file is read', async () => {
     const text = [
-      'model: m',
-      'data: d',
-      'observables: { ab: { a: 1, b: -1 } }',
-      'steps:',
-      '  - run: feature',
+      ...head,
       '    with:',
       '      features: [{ observable: ab, path: emb }, { observable: ab, path: emb, norm: ignore, point: prompt }]',
       '      norm: jacobian',

@@ -15,10 +15,11 @@ import { countedPasses } from '../../experiments/steps/passes.ts';
 import { pathFormat } from '../../tasks/experiment/pathRefs.ts';
 import { printPath } from '../../tasks/pathText.ts';
 import { requirePath } from '../../tasks/resolvePath.ts';
+import { featureKeys } from '../featureKeys.ts';
 import { type FeatureRow, featurePromptOf, featuresOfRow } from '../featuresOfRow.ts';
 import type { FeatureVector } from '../featureVector.ts';
 import { length } from '../vectors.ts';
-import { featureKeys, featureSchemas } from './featureParams.ts';
+import { featureSchemas } from './featureParams.ts';
 
 type ObservableRef = FeatureSpec['observable'];
 

@@ -66,15 +66,3 @@ export const featureSchemas = {
 export function filesOfFeatures(specs: readonly FeatureSpec[]): readonly string[] {
   return specs.flatMap(({ file }) => file ?? []);
 }
-
-/** Names of features in values: `gender:L21.H4<=L18.H7`; those that would have the name of an earlier one are counted, `…#2`. */
-export function featureKeys(specs: readonly FeatureSpec[]): readonly string[] {
-  const seen = new Map<string, number>();
-  return specs.map(({ observable, path }) => {
-    const name = typeof observable === 'string' ? observable : 'observable';
-    const key = `${name}:${path.replaceAll(/\s+/g, '')}`;
-    const times = (seen.get(key) ?? 0) + 1;
-    seen.set(key, times);
-    return times === 1 ? key : `${key}#${times}`;
-  });
-}

@@ -5,6 +5,7 @@ import { quantileOfSorted } from '../../../shared/statistics.ts';
 import type { CellResult, StepCell, StepContext, StepKind, StepResult } from '../../experiments/stepKind.ts';
 import { countedPasses } from '../../experiments/steps/passes.ts';
 import { CoMoments, type CoMomentsJson } from '../coMoments.ts';
+import { featureKeys } from '../featureKeys.ts';
 import { FeatureScorer } from '../featureScores.ts';
 import { type FeatureRow, featuresOfRow } from '../featuresOfRow.ts';
 import { type CorpusExtent, joinExtents, scoreShare } from '../scoreShare.ts';
@@ -18,7 +19,7 @@ import {
 } from '../tokenSample.ts';
 import { joinTails, type TailSize, TailsOfFeatures, type TokenHit, type TokenTails } from '../tokenTails.ts';
 import { type CorpusParams, corpusOf, corpusSchemas, extentWarnings, extentWords } from './corpusParams.ts';
-import { featureKeys, featureSchemas, filesOfFeatures } from './featureParams.ts';
+import { featureSchemas, filesOfFeatures } from './featureParams.ts';
 
 interface TopTokensParams extends CorpusParams, FeatureRow {
   readonly features: readonly FeatureSpec[];
